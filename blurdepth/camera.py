@@ -1,0 +1,142 @@
+"""The pinhole camera, and what moves while its shutter is open."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from blurdepth.errors import InputError
+
+Vector = tuple[float, float, float]
+ZERO: Vector = (0.0, 0.0, 0.0)
+SHUTTERS = ("box",)
+
+
+@dataclass(frozen=True)
+class Pinhole:
+    """A camera without distortion whose axis meets the middle of the frame.
+
+    Camera axes: x right, y down, z forward. The centre of the top left pixel is (0, 0).
+    """
+
+    width: int
+    height: int
+    fov_x_deg: float
+
+    @property
+    def focal_px(self) -> float:
+        """Focal length in pixels, the same along x and y.
+
+        >>> round(Pinhole(640, 192, 90.0).focal_px)
+        320
+        """
+        return self.width / 2 / math.tan(math.radians(self.fov_x_deg) / 2)
+
+    @property
+    def centre_px(self) -> tuple[float, float]:
+        """Where the axis meets the frame, as (x, y) in pixels."""
+        return (self.width - 1) / 2, (self.height - 1) / 2
+
+
+@dataclass(frozen=True)
+class Motion:
+    """All motion over one whole exposure; the frame is at its middle.
+
+    A point X of object i has the camera coordinates R(t)^T (X + v_i t - T t) for t from -0.5 to 0.5, where T is
+    the camera's translation, R(t) its rotation by t times `rotation_deg`, and v_i the object's translation.
+
+    Attributes:
+        fov_x_deg: horizontal field of view, degrees, above 0 and below 180.
+        translation_m: the camera's translation over the exposure, metres.
+        rotation_deg: the camera's rotation over the exposure about x, y and z (a rotation vector), degrees.
+        objects: translation over the exposure, metres, by object id (1 to 255; 0 is the static world).
+        shutter: weight over time; "box" is open, then shut.
+    """
+
+    fov_x_deg: float
+    translation_m: Vector = ZERO
+    rotation_deg: Vector = ZERO
+    objects: Mapping[int, Vector] = field(default_factory=dict)
+    shutter: str = "box"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fov_x_deg < 180:
+            raise InputError(f"fov_x_deg is {self.fov_x_deg}: give degrees between 0 and 180.")
+        if self.shutter not in SHUTTERS:
+            raise InputError(f"The shutter {self.shutter!r} is not known: use one of {', '.join(SHUTTERS)}.")
+        for number in self.objects:
+            if not 1 <= number <= 255:
+                raise InputError(f"The object id {number} is not between 1 and 255 (0 is the static world).")
+
+    def to_json(self) -> dict[str, Any]:
+        """This motion in the form of MOTION.json, the inverse of `motion_from_json`."""
+        return {
+            "fov_x_deg": self.fov_x_deg,
+            "camera": {"translation_m": list(self.translation_m), "rotation_deg": list(self.rotation_deg)},
+            "objects": [{"id": number, "translation_m": list(move)} for number, move in self.objects.items()],
+            "shutter": self.shutter,
+        }
+
+
+def motion_from_json(text: str | Mapping[str, Any]) -> Motion:
+    """Read MOTION.json.
+
+    >>> motion_from_json('{"fov_x_deg": 80, "objects": [{"id": 1, "translation_m": [1, 0, 0]}]}').objects
+    {1: (1.0, 0.0, 0.0)}
+
+    Raises:
+        InputError: it is not JSON, or a value is missing or of the wrong shape.
+    """
+    try:
+        data = json.loads(text) if isinstance(text, str) else text
+    except json.JSONDecodeError as error:
+        raise InputError(f"The motion is not JSON ({error}): see `expose --help` for an example.") from error
+    if not isinstance(data, Mapping) or "fov_x_deg" not in data:
+        raise InputError("The motion has no fov_x_deg: add the horizontal field of view in degrees.")
+    camera = data.get("camera") or {}
+    try:
+        return Motion(
+            fov_x_deg=float(data["fov_x_deg"]),
+            translation_m=_vector(camera.get("translation_m", ZERO)),
+            rotation_deg=_vector(camera.get("rotation_deg", ZERO)),
+            objects={int(item["id"]): _vector(item["translation_m"]) for item in data.get("objects") or ()},
+            shutter=str(data.get("shutter", "box")),
+        )
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"The motion has a value of the wrong shape ({error!r}): see `expose --help`.") from error
+
+
+def _vector(values: Any) -> Vector:
+    x, y, z = (float(value) for value in values)
+    if not all(map(math.isfinite, (x, y, z))):
+        raise ValueError(f"{values} is not finite")
+    return x, y, z
+
+
+@dataclass(frozen=True)
+class ScaleAssumption:
+    """What is taken for granted to give metres to a depth without scale.
+
+    The lowest row of the frame is taken to see the ground `camera_height_m` below the camera, and the farthest
+    surface to be `far_m` away. Both are written into each variant's provenance.
+    """
+
+    camera_height_m: float = 1.65
+    fov_x_deg: float = 80.0
+    far_m: float = 80.0
+
+    def near_m(self, width: int, height: int) -> float:
+        """Distance of the ground at the lowest row of a `width` x `height` frame, metres.
+
+        >>> round(ScaleAssumption().near_m(1242, 375), 1)
+        6.5
+        """
+        focal_px = Pinhole(width, height, self.fov_x_deg).focal_px
+        return self.camera_height_m * focal_px / (height / 2)
+
+    def to_json(self) -> dict[str, float]:
+        """The three numbers by their names."""
+        return asdict(self)

@@ -1,0 +1,147 @@
+"""Reading any picture a person may bring, and the way between stored values and light."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from blurdepth.errors import InputError
+
+MAX_BYTES = 40 * 1024 * 1024
+MAX_PIXELS = 24_000_000
+MIN_SIDE = 64
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
+LIMITS = f"PNG, JPEG, WebP or TIFF, up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} megapixels"
+
+Rgb = NDArray[np.uint8]
+Linear = NDArray[np.float32]
+
+
+def decode_image(data: bytes, name: str = "the file") -> Rgb:
+    """Decode a picture as a person would see it.
+
+    EXIF orientation is applied, transparency laid on white, 16 bits scaled to 8, grayscale widened to three
+    channels, CMYK and palettes converted. Only the first page of a file with several is read.
+
+    Args:
+        data: the bytes of a PNG, JPEG, WebP or TIFF file.
+        name: how messages call it.
+
+    Returns:
+        (H, W, 3) uint8 sRGB.
+
+    Raises:
+        InputError: too many bytes or pixels, too small, not a picture, another format, or damaged.
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name} has {len(data) / 2**20:.0f} MB: use {LIMITS}.")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image.size, name)
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise InputError(f"{name} is not a picture that can be read: use {LIMITS}.") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name} has far too many pixels: use {LIMITS}.") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{name} is damaged ({error}): save it again and retry.") from error
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{name} is {width} x {height} pixels: make it smaller; allowed are {LIMITS}.")
+    if min(width, height) < MIN_SIDE:
+        raise InputError(f"{name} is {width} x {height} pixels: use one of at least {MIN_SIDE} on each side.")
+
+
+def _to_rgb(image: Image.Image) -> Rgb:
+    if image.mode.startswith("I") or image.mode == "F":
+        return np.repeat(_to_8_bit(np.asarray(image))[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        image = Image.alpha_composite(white, rgba)
+    return np.asarray(image.convert("RGB"))
+
+
+def _to_8_bit(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """16-bit and 32-bit integers by their usual white (65535); floats in [0, 1] if they fit there."""
+    finite = np.nan_to_num(values.astype(np.float64))
+    white = 1.0 if values.dtype.kind == "f" and finite.max(initial=0) <= 1 else 65535.0
+    return (np.clip(finite / white, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def read_image(path: str | Path) -> Rgb:
+    """Read the file at `path` by `decode_image`: (H, W, 3) uint8 sRGB.
+
+    Raises:
+        InputError: there is no such file, or `decode_image` refuses it.
+    """
+    return decode_image(read_bytes(path), Path(path).name)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a file a person named.
+
+    Raises:
+        InputError: there is no such file, it can't be read, or it is over `MAX_BYTES`.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path.name} has {path.stat().st_size / 2**20:.0f} MB: use {LIMITS}.")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror}): check the path.") from error
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """PNG bytes of (H, W) or (H, W, 3) uint8; the same pixels give the same bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def content_hash(data: bytes) -> str:
+    """SHA-256 of `data` in hex, which names it everywhere.
+
+    >>> content_hash(b"")[:8]
+    'e3b0c442'
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+def srgb_to_linear(rgb: Rgb) -> Linear:
+    """Stored values to light: uint8 sRGB to float32 in [0, 1], of any shape.
+
+    Source: IEC 61966-2-1.
+
+    >>> srgb_to_linear(np.array([0, 128, 255], np.uint8)).round(3).tolist()
+    [0.0, 0.2160000056028366, 1.0]
+    """
+    return _LINEAR_OF_BYTE[rgb]
+
+
+def linear_to_srgb(linear: Linear) -> Rgb:
+    """Light to stored values, clipped: float32 to uint8 sRGB, the inverse of `srgb_to_linear`.
+
+    Source: IEC 61966-2-1.
+    """
+    light = np.clip(linear, 0, 1).astype(np.float32)
+    steep = np.float32(1.055) * light ** np.float32(1 / 2.4) - np.float32(0.055)
+    stored = np.where(light <= np.float32(0.0031308), light * np.float32(12.92), steep)
+    return (stored * 255 + 0.5).astype(np.uint8)
+
+
+def _byte_table() -> Linear:
+    stored = np.arange(256) / 255
+    return np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+_LINEAR_OF_BYTE = _byte_table()
