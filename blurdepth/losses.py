@@ -1,0 +1,153 @@
+"""Training losses on inverse depth, all over (B, H, W).
+
+`mask` is everywhere bool or a weight >= 0, of the prediction's shape. A pixel with weight 0 has no influence,
+whatever its target holds, and an image without any valid pixel adds nothing. All is computed in float32,
+also under autocast, and with a gradient through the alignment.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+GRADIENT_SCALES = 4
+_MIN_CORRELATION = 0.05
+_TINY = 1e-12
+
+
+def ssi_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Scale-and-shift-invariant L1.
+
+    Each prediction is laid on its target by least squares (`align`); the mean absolute residual is counted in
+    units of the target's own mean absolute deviation, so a close and a far scene weigh the same.
+
+    Args:
+        prediction: (B, H, W) affine inverse depth, larger = nearer.
+        target: (B, H, W) inverse depth in any unit.
+        mask: (B, H, W) bool, or a weight for each pixel.
+
+    Returns:
+        A scalar >= 0: 0 is right up to scale and shift, about 1 is no better than a constant.
+
+    Source: Ranftl et al., "Towards Robust Monocular Depth Estimation" (TPAMI 2022), equations 1 to 4, with
+    the residual's absolute value.
+    """
+    residual, weight = _residual(prediction, target, mask)
+    return _image_mean(_weighted_mean(residual.abs(), weight), weight)
+
+
+def gradient_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Multi-scale gradient matching: edges in the right places, flat where the target is flat.
+
+    The prediction is aligned by the same rule as in `ssi_loss`; the residual's steps between valid neighbours
+    are summed over four scales, each keeping every second pixel of the one before.
+
+    Args:
+        prediction: (B, H, W) affine inverse depth as the model gives it, larger = nearer.
+        target: (B, H, W) inverse depth in any unit.
+        mask: (B, H, W) bool, or a weight for each pixel.
+
+    Returns:
+        A scalar >= 0.
+
+    Source: Ranftl et al., "Towards Robust Monocular Depth Estimation" (TPAMI 2022), equation 11.
+    """
+    residual, weight = _residual(prediction, target, mask)
+    total = residual.new_zeros(len(residual))
+    for scale in range(GRADIENT_SCALES):
+        step = 2**scale
+        total = total + _mean_step(residual[:, ::step, ::step], weight[:, ::step, ::step])
+    return _image_mean(total, weight)
+
+
+def silog_loss(
+    prediction: Tensor, target: Tensor, mask: Tensor, variance_focus: float = 0.5, floor: float = 1e-3
+) -> Tensor:
+    """Scale-invariant log loss over the whole batch: sqrt(mean(g^2) - variance_focus * mean(g)^2).
+
+    g = ln(target) - ln(prediction); depth and inverse depth give the same value. A head that ends in ReLU may
+    give 0, so `floor` is added to both before the logarithm, which keeps a gradient there.
+
+    Args:
+        prediction: (B, H, W), >= 0, in the target's unit.
+        target: (B, H, W), > 0 where valid.
+        mask: (B, H, W) bool, or a weight for each pixel.
+        variance_focus: 0 is the plain log RMSE, 1 ignores a common scale.
+        floor: in the target's unit, far below its smallest value that matters.
+
+    Source: Eigen et al., "Depth Map Prediction from a Single Image" (NeurIPS 2014), equation 4, under the
+    root as in Lee et al., "From Big to Small" (2019).
+    """
+    prediction, target, weight = _clean(prediction, target, mask)
+    gap = torch.log(target.clamp(min=0) + floor) - torch.log(prediction.clamp(min=0) + floor)
+    total = weight.sum().clamp(min=_TINY)
+    mean = (weight * gap).sum() / total
+    mean_square = (weight * gap.square()).sum() / total
+    # The root's slope is infinite at 0: a perfect prediction must not give NaN.
+    return torch.sqrt((mean_square - variance_focus * mean.square()).clamp(min=1e-10))
+
+
+def align(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """The prediction laid on the target, image by image: scale * prediction + shift by least squares.
+
+    Written with centred sums, which float32 bears better than the normal equations. The scale is kept
+    positive (at least a twentieth of the ratio of the spreads): else a mirrored prediction, far where it
+    should be near, would be as good as a right one, and a model trained from random weights may learn that.
+
+    Args:
+        prediction: (B, H, W) float32.
+        target: (B, H, W) float32.
+        weight: (B, H, W) float32 >= 0.
+
+    Source: the closed form of Ranftl et al. (TPAMI 2022), equation 4; the bound on the scale is ours.
+    """
+    mean_p, mean_t = _weighted_mean(prediction, weight), _weighted_mean(target, weight)
+    centred_p, centred_t = prediction - mean_p[:, None, None], target - mean_t[:, None, None]
+    variance_p = _weighted_mean(centred_p.square(), weight)
+    variance_t = _weighted_mean(centred_t.square(), weight)
+    # Differences this small against the mean are rounding, not structure: a constant stays a constant.
+    variance_p = torch.maximum(variance_p, 1e-10 * mean_p.detach().square() + _TINY)
+    least = _MIN_CORRELATION * (variance_p * variance_t).sqrt().detach()
+    scale = torch.maximum(_weighted_mean(centred_p * centred_t, weight), least) / variance_p
+    return scale[:, None, None] * centred_p + mean_t[:, None, None]
+
+
+def _residual(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Aligned prediction minus target, in units of the target's mean absolute deviation; and the weight."""
+    prediction, target, weight = _clean(prediction, target, mask)
+    centred = target - _weighted_mean(target, weight)[:, None, None]
+    spread = _weighted_mean(centred.abs(), weight)
+    # A flat target has no spread of its own; its level is the only unit left.
+    spread = torch.maximum(spread, 1e-3 * _weighted_mean(target.abs(), weight)).clamp(min=1e-6)
+    return (align(prediction, target, weight) - target) / spread[:, None, None], weight
+
+
+def _clean(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """float32 all, and 0 in place of a target that doesn't count, which may be NaN or infinite.
+
+    A prediction that is NaN stays so wherever it is: training must notice.
+    """
+    weight = mask.float()
+    return prediction.float(), torch.where(weight > 0, target.float(), 0.0), weight
+
+
+def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=_TINY)
+
+
+def _mean_step(residual: Tensor, weight: Tensor) -> Tensor:
+    """(B,) mean absolute step to the right plus mean absolute step down, between pixels that both count."""
+    total = residual.new_zeros(len(residual))
+    for axis in (1, 2):
+        size = residual.shape[axis] - 1
+        if size < 1:
+            continue
+        both = weight.narrow(axis, 0, size) * weight.narrow(axis, 1, size)
+        total = total + _weighted_mean(residual.diff(dim=axis).abs(), both)
+    return total
+
+
+def _image_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """The mean of (B,) values over the images that have a valid pixel; 0 if none has."""
+    filled = (weight.sum((1, 2)) > 0).float()
+    return (values * filled).sum() / filled.sum().clamp(min=1)

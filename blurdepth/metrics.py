@@ -1,0 +1,184 @@
+"""The metrics of monocular depth, whole and by region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth.depth import (
+    CAP_M,
+    Affine,
+    Map,
+    Mask,
+    check_same_shape,
+    fit_affine,
+    inverse_to_depth_m,
+)
+from blurdepth.errors import InputError
+
+STATIC, BLURRED, MIXED, INVALID = 0, 1, 2, 255
+"""Values of a region map (uint8): at rest; moved, of one depth; several depths in one pixel; no target."""
+MIN_REGION_PIXELS = 16
+
+Regions = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What a page says about one metric."""
+
+    key: str
+    label: str
+    unit: str
+    better: Literal["lower", "higher"]
+
+
+METRICS = (
+    MetricInfo("abs_rel", "AbsRel", "", "lower"),
+    MetricInfo("sq_rel", "SqRel", "m", "lower"),
+    MetricInfo("rmse", "RMSE", "m", "lower"),
+    MetricInfo("rmse_log", "RMSE log", "", "lower"),
+    MetricInfo("log10", "log10", "", "lower"),
+    MetricInfo("silog", "SILog (λ = 0.5)", "", "lower"),
+    MetricInfo("silog_100", "SILog × 100 (λ = 1)", "", "lower"),
+    MetricInfo("delta_1", "δ < 1.25", "", "higher"),
+    MetricInfo("delta_2", "δ < 1.25²", "", "higher"),
+    MetricInfo("delta_3", "δ < 1.25³", "", "higher"),
+)
+"""All metrics in the order in which they are shown."""
+
+
+def depth_metrics(prediction_m: Map, target_m: Map, mask: Mask) -> dict[str, float]:
+    """All of `METRICS` over the mask.
+
+    With p the prediction, t the target and g = ln p - ln t: abs_rel = mean(|p - t| / t); sq_rel =
+    mean((p - t)^2 / t); rmse = sqrt(mean((p - t)^2)); rmse_log = sqrt(mean(g^2)); log10 = mean(|g|) / ln 10;
+    silog = sqrt(mean(g^2) - 0.5 mean(g)^2), the training loss; silog_100 = 100 sqrt(mean(g^2) - mean(g)^2),
+    the KITTI benchmark's; delta_k = share of max(p / t, t / p) < 1.25^k.
+
+    Args:
+        prediction_m: any shape, metres, > 0 where the mask is set.
+        target_m: the same shape, metres, > 0 where the mask is set.
+        mask: the same shape, bool.
+
+    Raises:
+        InputError: the shapes differ, the mask is empty, or a value in it is not finite and above 0.
+
+    Source: Eigen et al., "Depth Map Prediction from a Single Image" (NeurIPS 2014), section 4.3; the KITTI
+    depth benchmark for silog_100.
+
+    >>> two = depth_metrics(np.float32([2.0]), np.float32([1.0]), np.array([True]))
+    >>> two["abs_rel"], two["rmse"], two["delta_3"], round(two["log10"], 3), two["silog_100"]
+    (1.0, 1.0, 0.0, 0.301, 0.0)
+    """
+    check_same_shape(prediction_m, target_m)
+    check_same_shape(mask, target_m)
+    given, wanted = prediction_m[mask].astype(np.float64), target_m[mask].astype(np.float64)
+    _check_metres(given, "prediction")
+    _check_metres(wanted, "target")
+    error = given - wanted
+    gap = np.log(given) - np.log(wanted)
+    mean_square, square_mean = np.mean(gap**2), np.mean(gap) ** 2
+    ratio = np.exp(np.abs(gap))
+    values = {
+        "abs_rel": np.mean(np.abs(error) / wanted),
+        "sq_rel": np.mean(error**2 / wanted),
+        "rmse": np.sqrt(np.mean(error**2)),
+        "rmse_log": np.sqrt(mean_square),
+        "log10": np.mean(np.abs(gap)) / np.log(10),
+        "silog": np.sqrt(max(mean_square - 0.5 * square_mean, 0.0)),
+        "silog_100": 100 * np.sqrt(max(mean_square - square_mean, 0.0)),
+        **{f"delta_{power}": np.mean(ratio < 1.25**power) for power in (1, 2, 3)},
+    }
+    return {metric.key: float(values[metric.key]) for metric in METRICS}
+
+
+def relative_metrics(
+    affine_prediction: Map, inverse_depth_target: Map, mask: Mask, cap_m: float = CAP_M
+) -> dict[str, float]:
+    """Metrics of a relative prediction: aligned by least squares in inverse depth, then in metres.
+
+    Pixels count where the mask is set and the target is nearer than `cap_m`; both the fit and the metrics see
+    only those. The aligned prediction lies between 1 mm and `cap_m`.
+
+    Args:
+        affine_prediction: (H, W) float32, larger = nearer.
+        inverse_depth_target: (H, W) float32, 1/m; sky is 0.
+        mask: (H, W) bool.
+        cap_m: metres.
+
+    Raises:
+        InputError: the shapes differ, or no pixel counts.
+    """
+    counts = _within_cap(inverse_depth_target, mask, cap_m)
+    aligned_m = _aligned_m(affine_prediction, inverse_depth_target, counts, cap_m)
+    return depth_metrics(aligned_m, inverse_to_depth_m(inverse_depth_target, cap_m), counts)
+
+
+def metrics_by_region(
+    affine_prediction: Map, inverse_depth_target: Map, regions: Regions, cap_m: float = CAP_M
+) -> dict[str, dict[str, float]]:
+    """`relative_metrics` whole and by region, under one alignment fitted on the whole frame.
+
+    Args:
+        affine_prediction: (H, W) float32, larger = nearer.
+        inverse_depth_target: (H, W) float32, 1/m; sky is 0.
+        regions: (H, W) uint8: 0 static, 1 blurred, 2 mixed depths, 255 no target.
+        cap_m: metres.
+
+    Returns:
+        Metrics by "all", "static", "blurred" (1 and 2) and "mixed" (2); a region with fewer than 16 pixels is
+        left out.
+
+    Raises:
+        InputError: the shapes differ, or no pixel counts.
+    """
+    check_same_shape(regions, inverse_depth_target)
+    counts = _within_cap(inverse_depth_target, regions != INVALID, cap_m)
+    aligned_m = _aligned_m(affine_prediction, inverse_depth_target, counts, cap_m)
+    target_m = inverse_to_depth_m(inverse_depth_target, cap_m)
+    blurred = (regions == BLURRED) | (regions == MIXED)
+    masks = {
+        "all": counts,
+        "static": counts & (regions == STATIC),
+        "blurred": counts & blurred,
+        "mixed": counts & (regions == MIXED),
+    }
+    return {
+        name: depth_metrics(aligned_m, target_m, mask)
+        for name, mask in masks.items()
+        if name == "all" or mask.sum() >= MIN_REGION_PIXELS
+    }
+
+
+def mean_metrics(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric over images, each image weighing the same.
+
+    >>> mean_metrics([{"rmse": 1.0}, {"rmse": 3.0}])
+    {'rmse': 2.0}
+    """
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} if rows else {}
+
+
+def _aligned_m(prediction: Map, target: Map, counts: Mask, cap_m: float) -> Map:
+    alignment: Affine = fit_affine(prediction, target, counts)
+    return inverse_to_depth_m(alignment.apply(prediction), cap_m)
+
+
+def _within_cap(inverse_depth_target: Map, mask: Mask, cap_m: float) -> Mask:
+    check_same_shape(mask, inverse_depth_target)
+    # A target written at the cap itself, in float32, counts.
+    nearest_to_cap = (1 - 1e-5) / cap_m
+    return mask & np.isfinite(inverse_depth_target) & (inverse_depth_target >= nearest_to_cap)
+
+
+def _check_metres(values: NDArray[np.float64], name: str) -> None:
+    if values.size == 0:
+        raise InputError("The mask is empty: there is no pixel to measure.")
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise InputError(
+            f"The {name} has depths that are not finite or not above 0: leave them out of the mask."
+        )

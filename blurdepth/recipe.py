@@ -1,0 +1,203 @@
+"""Recipes of fine-tuning: what is trained towards what, and how fast; read from small TOML files."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import numpy as np
+
+from blurdepth.errors import InputError, NotFoundError
+
+PRESET_FOLDER = Path(__file__).parent / "presets"
+PRESETS = ("quick", "blur-aware", "paper")
+PATCH = 14
+"""Pixels of a patch of Depth Anything V2: crops are multiples of it."""
+
+Target = Literal["mean_inverse_depth", "mid_exposure"]
+Loss = Literal["ssi+gradient", "silog"]
+Optimizer = Literal["adam", "adamw"]
+Split = Literal["by_frame", "random"]
+Part = Literal["train", "val"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the course of a fine-tune, but for the model and the data.
+
+    Attributes:
+        name: of the preset, or of the file.
+        target: what a blurred pixel should become: the mean inverse depth over the exposure, or the sharp
+            frame's at mid exposure.
+        loss: "ssi+gradient" (scale-and-shift-invariant L1 + 2 x gradient matching) or "silog".
+        optimizer: "adam" or "adamw".
+        epochs: passes over the training samples.
+        lr, lr_min: learning rate of the encoder at the first step and after the last.
+        head_lr_factor: all else than the encoder learns that many times faster.
+        power: of the polynomial decay.
+        batch: samples a step.
+        crop: (height, width) in pixels, multiples of 14.
+        include_sharp: each training frame is trained along as it was, towards its own inverse depth.
+        split: "by_frame" keeps all variants of a frame on one side; "random" is the paper's.
+        val_share: share of the samples that is held out.
+        weight_decay: of the optimizer.
+        seed: of the split, the order, the crops and the flips.
+    """
+
+    name: str
+    target: Target
+    loss: Loss
+    optimizer: Optimizer
+    epochs: int
+    lr: float
+    lr_min: float
+    head_lr_factor: float
+    power: float
+    batch: int
+    crop: tuple[int, int]
+    include_sharp: bool
+    split: Split
+    val_share: float
+    weight_decay: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that can't be trained with.
+
+        Raises:
+            InputError: names the value and the mend.
+        """
+        for name, choices in _choices().items():
+            if getattr(self, name) not in choices:
+                raise self._wrong(name, f"use one of {', '.join(choices)}")
+        for name in ("epochs", "batch", "lr", "head_lr_factor", "power"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise self._wrong(name, "use a number above 0")
+        if not 0 <= self.lr_min <= self.lr:
+            raise self._wrong("lr_min", f"use a number from 0 to lr ({self.lr})")
+        if not 0 <= self.val_share <= 0.5:
+            raise self._wrong("val_share", "use a share from 0 to 0.5")
+        if not 0 <= self.weight_decay < 1:
+            raise self._wrong("weight_decay", "use a number from 0 up to 1")
+        if self.seed < 0:
+            raise self._wrong("seed", "use a whole number from 0")
+        if len(self.crop) != 2 or any(side < PATCH or side % PATCH for side in self.crop):
+            raise self._wrong("crop", f"use a height and a width that are multiples of {PATCH}")
+
+    def _wrong(self, name: str, mend: str) -> InputError:
+        return InputError(f"Recipe {self.name}: {name} = {getattr(self, name)!r}: {mend}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """All values as JSON knows them."""
+        return {**asdict(self), "crop": list(self.crop)}
+
+
+def load_recipe(name_or_path: str | Path, seed: int | None = None) -> Recipe:
+    """A preset by its name, or the recipe in a TOML file.
+
+    Args:
+        name_or_path: one of `PRESETS`, or a path that ends in .toml.
+        seed: in place of the file's.
+
+    Raises:
+        NotFoundError: there is no such preset or file.
+        InputError: the file is not TOML, or a key is missing, unknown, of the wrong type or out of range.
+    """
+    path = PRESET_FOLDER / f"{name_or_path}.toml" if name_or_path in PRESETS else Path(name_or_path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotFoundError(
+            f"There is no recipe {str(name_or_path)!r}: use {', '.join(PRESETS)} or the path of a .toml file."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a TOML file ({error}): compare it with the presets.") from error
+    values.setdefault("name", path.stem)
+    return recipe_from_dict(values if seed is None else {**values, "seed": seed})
+
+
+def recipe_from_dict(values: dict[str, Any]) -> Recipe:
+    """A recipe from the values of a TOML or JSON file.
+
+    Raises:
+        InputError: a key is missing, unknown, of the wrong type or out of range.
+    """
+    known = {field.name for field in fields(Recipe)}
+    if unknown := sorted(set(values) - known):
+        raise InputError(f"Recipe key {unknown[0]!r} is unknown: the keys are {', '.join(sorted(known))}.")
+    if missing := sorted(known - set(values) - {"seed"}):
+        raise InputError(f"Recipe key {missing[0]!r} is missing: take its line over from a preset.")
+    types = get_type_hints(Recipe)
+    return Recipe(**{name: _typed(name, value, types[name]) for name, value in values.items()})
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The encoder's learning rate at `step` of `steps`: polynomial decay from `lr` down to `lr_min`.
+
+    lr_min + (lr - lr_min) * (1 - step / steps) ** power
+
+    Source: the metric-depth training of Depth Anything V2 (Yang et al., NeurIPS 2024), which decays to 0; the
+    floor is the paper's.
+    """
+    left = 1 - min(step, steps) / max(steps, 1)
+    return float(recipe.lr_min + (recipe.lr - recipe.lr_min) * left**recipe.power)
+
+
+def split_samples(frame_ids: Sequence[str], recipe: Recipe) -> list[Part]:
+    """Which samples are trained on and which held out; the same samples in the same order split the same.
+
+    By frame, whole frames are held out until their samples reach `val_share`. Where all samples are of one
+    frame that is impossible: then samples are held out at random, and the validation says little about other
+    frames. With two samples or more at least one is held out (unless `val_share` is 0), and at least one left
+    to train on; a single one is trained on.
+
+    Args:
+        frame_ids: of each sample, the frame it was made from.
+        recipe: decides by `split`, `val_share` and `seed`.
+
+    Returns:
+        "train" or "val" for each sample.
+    """
+    by_frame = recipe.split == "by_frame" and len(set(frame_ids)) > 1
+    groups = list(frame_ids) if by_frame else [str(index) for index in range(len(frame_ids))]
+    sizes = Counter(groups)
+    names = sorted(sizes)
+    order = np.random.default_rng([recipe.seed, len(names)]).permutation(len(names))
+    wanted = round(len(groups) * recipe.val_share)
+    if recipe.val_share > 0 and len(groups) > 1:
+        wanted = max(wanted, 1)
+    held: set[str] = set()
+    count = 0
+    for index in order[: len(names) - 1]:
+        if count >= wanted:
+            break
+        held.add(names[index])
+        count += sizes[names[index]]
+    return ["val" if group in held else "train" for group in groups]
+
+
+def _choices() -> dict[str, tuple[str, ...]]:
+    return {
+        "target": get_args(Target),
+        "loss": get_args(Loss),
+        "optimizer": get_args(Optimizer),
+        "split": get_args(Split),
+    }
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """`value` as the field needs it: TOML's 1 is a float where one is wanted, its list a tuple."""
+    if name == "crop":
+        if isinstance(value, (list, tuple)) and all(type(side) is int for side in value):
+            return tuple(value)
+        raise InputError(f"Recipe key 'crop' = {value!r}: use a list [height, width] in pixels.")
+    wanted = {int: (int,), float: (int, float), bool: (bool,)}.get(kind, (str,))
+    if type(value) not in wanted:
+        what = {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "a text")
+        raise InputError(f"Recipe key {name!r} = {value!r}: use {what}.")
+    return float(value) if kind is float else value

@@ -1,0 +1,133 @@
+"""Recipes: the presets, their checks, the schedule and the split."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blurdepth.errors import InputError, NotFoundError
+from blurdepth.recipe import (
+    PRESET_FOLDER,
+    PRESETS,
+    learning_rate,
+    load_recipe,
+    recipe_from_dict,
+    split_samples,
+)
+
+PAPER_FRAMES = [f"frame{number // 11}" for number in range(22_000)]
+
+
+def test_the_paper_preset_is_the_papers() -> None:
+    paper = load_recipe("paper")
+    assert (paper.optimizer, paper.epochs, paper.lr, paper.lr_min) == ("adam", 120, 5e-6, 5e-7)
+    assert (paper.head_lr_factor, paper.batch, paper.crop) == (10, 4, (518, 518))
+    assert (paper.target, paper.loss, paper.split) == ("mid_exposure", "silog", "random")
+
+
+def test_the_papers_rate_at_start_middle_and_end() -> None:
+    paper, steps = load_recipe("paper"), 21_260 // 4 * 120
+    assert steps == 637_800
+    assert learning_rate(paper, 0, steps) == pytest.approx(5e-6)
+    assert learning_rate(paper, steps // 2, steps) == pytest.approx(5e-7 + 4.5e-6 * 0.5**0.9)
+    assert learning_rate(paper, steps, steps) == pytest.approx(5e-7)
+
+
+def test_the_papers_split_of_22000_is_21260_and_740() -> None:
+    parts = split_samples(PAPER_FRAMES, load_recipe("paper"))
+    assert Counter(parts) == {"train": 21_260, "val": 740}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_loads_falls_and_survives_json(preset: str) -> None:
+    recipe = load_recipe(preset, seed=3)
+    rates = [learning_rate(recipe, step, 50) for step in range(51)]
+    assert rates == sorted(rates, reverse=True)
+    assert recipe.seed == 3
+    assert recipe_from_dict(recipe.as_dict()) == recipe
+
+
+def test_our_presets_keep_frames_apart() -> None:
+    for preset in ("quick", "blur-aware"):
+        recipe = load_recipe(preset)
+        parts = split_samples(PAPER_FRAMES, recipe)
+        sides = {
+            frame: {part for f, part in zip(PAPER_FRAMES, parts, strict=True) if f == frame}
+            for frame in PAPER_FRAMES[:300]
+        }
+        assert all(len(side) == 1 for side in sides.values())
+        assert parts.count("val") == pytest.approx(22_000 * recipe.val_share, abs=11)
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=30), st.sampled_from(PRESETS), st.integers(0, 1000))
+def test_a_split_always_leaves_something_to_train_on_and_to_measure(
+    frames: list[str], preset: str, seed: int
+) -> None:
+    recipe = load_recipe(preset, seed)
+    parts = split_samples(frames, recipe)
+    assert parts == split_samples(frames, recipe)
+    assert len(parts) == len(frames)
+    assert ("train" in parts) == (len(frames) > 0)
+    assert ("val" in parts) == (len(frames) > 1)
+
+
+def test_no_validation_share_holds_nothing_out() -> None:
+    recipe = replace(load_recipe("quick"), val_share=0)
+    assert split_samples(["a", "b", "c"], recipe) == ["train"] * 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("epochs", 0, "epochs = 0: use a number above 0"),
+        ("epochs", 1.5, "use a whole number"),
+        ("lr", float("nan"), "lr = nan"),
+        ("lr", float("inf"), "lr = inf"),
+        ("lr", "fast", "use a number"),
+        ("lr_min", 1.0, "from 0 to lr"),
+        ("crop", [518, 500], "multiples of 14"),
+        ("crop", 518, r"use a list \[height, width\]"),
+        ("crop", [518], "a height and a width"),
+        ("loss", "mse", r"use one of ssi\+gradient, silog"),
+        ("target", "depth", "use one of mean_inverse_depth, mid_exposure"),
+        ("include_sharp", 1, "use true or false"),
+        ("val_share", 0.9, "from 0 to 0.5"),
+        ("weight_decay", -1, "weight_decay"),
+        ("seed", -1, "whole number from 0"),
+        ("batch", True, "use a whole number"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_mend(key: str, value: object, message: str) -> None:
+    values = {**load_recipe("quick").as_dict(), key: value}
+    with pytest.raises(InputError, match=message):
+        recipe_from_dict(values)
+
+
+def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "slow.toml"
+    path.write_text((PRESET_FOLDER / "quick.toml").read_text().replace("2e-5", "1e-5"))
+    recipe = load_recipe(path)
+    assert (recipe.name, recipe.lr) == ("slow", 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs = ", "not a TOML file"),
+        ("epoch = 3", "'epoch' is unknown"),
+        ("epochs = 3", "is missing"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_recipe(path)
+
+
+def test_an_unknown_preset_lists_the_known() -> None:
+    with pytest.raises(NotFoundError, match="'fast': use quick, blur-aware, paper"):
+        load_recipe("fast")
