@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 GRADIENT_SCALES = 4
-_MIN_CORRELATION = 0.05
+_MIN_CORRELATION = 0.25
 _TINY = 1e-12
 
 
@@ -91,8 +91,10 @@ def align(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """The prediction laid on the target, image by image: scale * prediction + shift by least squares.
 
     Written with centred sums, which float32 bears better than the normal equations. The scale is kept
-    positive (at least a twentieth of the ratio of the spreads): else a mirrored prediction, far where it
-    should be near, would be as good as a right one, and a model trained from random weights may learn that.
+    positive, at least a quarter of the ratio of the spreads. Else a mirrored prediction, far where it should
+    be near, would be as good as a right one, and one that has nothing to do with the target would be scaled
+    away to a constant, with hardly a slope to learn by; both matter from random weights. Where prediction
+    and target correlate by a quarter or more, this is plain least squares.
 
     Args:
         prediction: (B, H, W) float32.
@@ -107,7 +109,7 @@ def align(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     variance_t = _weighted_mean(centred_t.square(), weight)
     # Differences this small against the mean are rounding, not structure: a constant stays a constant.
     variance_p = torch.maximum(variance_p, 1e-10 * mean_p.detach().square() + _TINY)
-    least = _MIN_CORRELATION * (variance_p * variance_t).sqrt().detach()
+    least = _MIN_CORRELATION * (variance_p * variance_t.clamp(min=_TINY)).sqrt()
     scale = torch.maximum(_weighted_mean(centred_p * centred_t, weight), least) / variance_p
     return scale[:, None, None] * centred_p + mean_t[:, None, None]
 

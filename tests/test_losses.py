@@ -68,7 +68,7 @@ def test_gradient_loss_by_hand() -> None:
     prediction = torch.tensor([[[0.0, 1.0, 1.0, 0.0]]]) * 3
     # Uncorrelated, so the scale is the least that is allowed; steps of target / its deviation of 0.5.
     mask = torch.ones(1, 1, 4, dtype=torch.bool)
-    scaled = 0.05 * torch.tensor([-0.5, 0.5, 0.5, -0.5]) + 0.5
+    scaled = 0.25 * torch.tensor([-0.5, 0.5, 0.5, -0.5]) + 0.5
     residual = (scaled - target[0, 0]) / 0.5
     expected = residual.diff().abs().mean() + residual[::2].diff().abs().mean()
     assert gradient_loss(prediction, target, mask) == pytest.approx(expected.item(), rel=1e-4)

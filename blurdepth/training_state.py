@@ -1,0 +1,186 @@
+"""A fine-tune on disk: what a resume needs, the best weights so far, and the finished checkpoint.
+
+Each file and the checkpoint folder is put in place whole. A kill at any moment leaves the state of the last
+save, so nothing before it is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from blurdepth.errors import InputError, StorageError
+from blurdepth.files import storage_error
+
+STATE = "state.safetensors"
+CHECKPOINT = "checkpoint"
+NOTES = "blurdepth.json"
+
+
+@dataclass
+class Position:
+    """How far a fine-tune has come.
+
+    Attributes:
+        step: steps done.
+        epoch_losses: of the steps of the running epoch.
+        history: one row an evaluated epoch, the base first; see `finetune.Progress`.
+        best_epoch: the epoch with the best validation so far; None before the first.
+    """
+
+    step: int = 0
+    epoch_losses: list[float] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int | None = None
+
+
+class RunFolder:
+    """The folder of one fine-tune.
+
+    Args:
+        root: the folder; made with the first save.
+        key: of model, data and recipe; a state with another key is refused.
+    """
+
+    def __init__(self, root: Path, key: str) -> None:
+        self.root = root
+        self.checkpoint = root / CHECKPOINT
+        self._key = key
+
+    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+        """Keep all that a resume needs, and only the best weights that `position` names.
+
+        Raises:
+            StorageError: the disk is full, or the folder can't be written.
+        """
+        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        for index, values in optimizer.state_dict()["state"].items():
+            tensors.update({f"optimizer.{index}.{name}": value for name, value in values.items()})
+        notes = {"key": self._key, "position": json.dumps(asdict(position))}
+        _write(self.root / STATE, tensors, notes)
+        self._drop_best(but=position.best_epoch)
+
+    def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Position:
+        """Put the saved state, if there is one, into model and optimizer; returns how far it had come.
+
+        Raises:
+            InputError: the folder holds another fine-tune.
+            StorageError: the state can't be read.
+        """
+        path = self.root / STATE
+        if not path.exists():
+            return Position()
+        try:
+            with safe_open(path, "pt") as file:
+                notes = file.metadata()
+            tensors = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise StorageError(
+                f"{path} can't be read ({error}): remove it to start the fine-tune anew."
+            ) from error
+        if notes["key"] != self._key:
+            raise InputError(
+                f"{self.root} holds another fine-tune (other data, model or recipe): use another folder."
+            )
+        model.load_state_dict(_with_prefix(tensors, "model."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _with_prefix(tensors, "optimizer.").items():
+            index, entry = name.split(".", 1)
+            state.setdefault(int(index), {})[entry] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        return Position(**json.loads(notes["position"]))
+
+    def save_best(self, model: torch.nn.Module, epoch: int) -> None:
+        """Keep the weights as those of `epoch`; the older ones go with the next `save`.
+
+        Raises:
+            StorageError: the disk is full, or the folder can't be written.
+        """
+        _write(self._best(epoch), model.state_dict(), {})
+
+    def load_best(self, model: torch.nn.Module, epoch: int) -> None:
+        """Put the weights that `save_best` kept into the model."""
+        model.load_state_dict(load_file(self._best(epoch)))
+
+    def publish(self, model: Any, processor: Any, notes: dict[str, Any]) -> Path:
+        """Write the checkpoint in the format of transformers, with `notes` as blurdepth.json; returns it.
+
+        Raises:
+            StorageError: the disk is full, or the folder can't be written.
+        """
+        fresh, old = self.root / ".checkpoint-new", self.root / ".checkpoint-old"
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            model.save_pretrained(fresh)
+            processor.save_pretrained(fresh)
+            (fresh / NOTES).write_text(json.dumps({**notes, "key": self._key}, indent=1), encoding="utf-8")
+            for path in fresh.iterdir():
+                _flush(path)
+            shutil.rmtree(old, ignore_errors=True)
+            if self.checkpoint.exists():
+                self.checkpoint.replace(old)
+            fresh.replace(self.checkpoint)
+            shutil.rmtree(old, ignore_errors=True)
+        except (OSError, SafetensorError) as error:
+            raise _storage_error(self.checkpoint, error) from error
+        return self.checkpoint
+
+    def finished(self) -> dict[str, Any] | None:
+        """The notes of the checkpoint if this very fine-tune came to its end, else None."""
+        path = self.checkpoint / NOTES
+        if not path.exists():
+            return None
+        notes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return notes if notes["key"] == self._key and notes["status"] == "done" else None
+
+    def clear(self) -> None:
+        """Remove what only a resume needs."""
+        (self.root / STATE).unlink(missing_ok=True)
+        self._drop_best(but=None)
+
+    def _best(self, epoch: int) -> Path:
+        return self.root / f"best-{epoch}.safetensors"
+
+    def _drop_best(self, but: int | None) -> None:
+        for path in self.root.glob("best-*.safetensors"):
+            if but is None or path != self._best(but):
+                path.unlink(missing_ok=True)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], notes: dict[str, str]) -> None:
+    part = path.with_name(f".part-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, notes)
+        _flush(part)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise _storage_error(path, error) from error
+
+
+def _flush(path: Path) -> None:
+    """Have the disk keep it before its name appears."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _storage_error(path: Path, error: Exception) -> StorageError:
+    if isinstance(error, OSError):
+        return storage_error(path, error)
+    return StorageError(f"{path} can't be written ({error}): check the disk's free space and permissions.")
+
+
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    names: Iterable[str] = (name for name in tensors if name.startswith(prefix))
+    return {name.removeprefix(prefix): tensors[name] for name in names}

@@ -1,0 +1,350 @@
+"""Fine-tuning of a real, tiny Depth Anything model with random weights."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForDepthEstimation,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+    DPTImageProcessorPil,
+)
+
+from blurdepth.errors import BlurdepthError, InputError, StorageError
+from blurdepth.estimators import load_estimator
+from blurdepth.files import encode_array
+from blurdepth.finetune import Outcome, Progress, finetune, parameter_groups, training_loss
+from blurdepth.images import encode_png
+from blurdepth.recipe import Recipe, load_recipe
+from blurdepth.training_data import Batch, Item, TrainingSample, TrainingSet, cover, read_example
+
+HEIGHT, WIDTH = 72, 112
+
+
+class Watcher:
+    """Remembers what it is told; says stop after `stop_after` reports."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.seen: list[Progress] = []
+        self.stop_after = stop_after
+
+    def report(self, progress: Progress) -> None:
+        self.seen.append(progress)
+
+    def should_stop(self) -> bool:
+        return self.stop_after is not None and len(self.seen) >= self.stop_after
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [progress.row for progress in self.seen if progress.row]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint in the Hub's format."""
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(1)
+    model = DepthAnythingForDepthEstimation(tiny_config())
+    # From random weights the last ReLU may be dead everywhere.
+    torch.nn.init.constant_(model.head.conv3.bias, 1.0)
+    model.save_pretrained(folder)
+    processor = DPTImageProcessorPil(
+        size={"height": 70, "width": 112}, keep_aspect_ratio=True, ensure_multiple_of=14, do_pad=False
+    )
+    processor.save_pretrained(folder)
+    return folder
+
+
+def tiny_config() -> DepthAnythingConfig:
+    backbone = Dinov2Config(
+        hidden_size=24,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=70,
+        patch_size=14,
+        mlp_ratio=2,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+        reshape_hidden_states=False,
+        apply_layernorm=True,
+    )
+    sizes = {"reassemble_hidden_size": 24, "neck_hidden_sizes": [8, 8, 16, 16], "fusion_hidden_size": 8}
+    return DepthAnythingConfig(backbone_config=backbone, head_hidden_size=8, **sizes)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingSample]:
+    """Three frames with two variants each; the last frame is held out."""
+    folder = tmp_path_factory.mktemp("samples")
+    return [write_sample(folder, frame, variant) for frame in range(3) for variant in range(2)]
+
+
+def write_sample(folder: Path, frame: int, variant: int) -> TrainingSample:
+    """A road that comes nearer row by row, and a near box that moved: brighter is nearer."""
+    inverse_depth = np.tile(np.linspace(0.02, 0.2, HEIGHT, dtype=np.float32)[:, None], (1, WIDTH))
+    left = 10 + 25 * frame
+    inverse_depth[20:50, left : left + 30] = 0.4
+    blurred = cv2.blur(inverse_depth, (7 + 4 * variant, 1))
+    regions = np.where(np.abs(blurred - inverse_depth) > 1e-6, 2, 0).astype(np.uint8)
+    regions[22:48, left + 10 : left + 20] = 1
+    regions[:4] = 255
+    name = f"{frame}{variant}"
+    paths = {key: folder / f"{name}-{key}" for key in ("image", "target", "regions", "sharp", "sharp_target")}
+    for key, values in (("image", blurred), ("sharp", inverse_depth)):
+        picture = np.repeat((values * 600).astype(np.uint8)[..., None], 3, 2)
+        paths[key].write_bytes(encode_png(picture))
+    paths["target"].write_bytes(encode_array(blurred))
+    paths["sharp_target"].write_bytes(encode_array(inverse_depth))
+    paths["regions"].write_bytes(encode_png(regions))
+    return TrainingSample(
+        *(f"s{name}", f"f{frame}", "val" if frame == 2 else "train"),
+        *(paths["image"], paths["target"], paths["regions"], paths["sharp"], paths["sharp_target"]),
+    )
+
+
+def recipe(**values: Any) -> Recipe:
+    quick = load_recipe("quick", seed=5)
+    return replace(quick, **{"epochs": 2, "lr": 1e-3, "lr_min": 1e-4, "crop": (56, 84), "batch": 4, **values})
+
+
+def weights(outcome: Outcome) -> dict[str, torch.Tensor]:
+    assert outcome.checkpoint is not None
+    return load_file(outcome.checkpoint / "model.safetensors")
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def whole(base: Path, samples: list[TrainingSample], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A run of two epochs of two steps, never stopped."""
+    return finetune(base, samples, recipe(), tmp_path_factory.mktemp("whole") / "run", Watcher())
+
+
+def test_a_fine_tune_ends_with_a_checkpoint_that_transformers_loads(whole: Outcome) -> None:
+    assert whole.status == "done"
+    assert whole.checkpoint is not None
+    model = AutoModelForDepthEstimation.from_pretrained(whole.checkpoint)
+    processor = AutoImageProcessor.from_pretrained(whole.checkpoint)
+    rgb = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    with torch.no_grad():
+        result = model(**processor(images=rgb, return_tensors="pt"))
+    assert torch.isfinite(result.predicted_depth).all()
+    assert load_estimator(str(whole.checkpoint)).predict(rgb).shape == (HEIGHT, WIDTH)
+
+
+def test_the_checkpoint_says_how_it_was_made(
+    base: Path, samples: list[TrainingSample], tmp_path: Path
+) -> None:
+    origin = {"version": "v3", "manifest": "abc"}
+    outcome = finetune(base, samples, recipe(epochs=1), tmp_path, Watcher(), "cpu", origin)
+    assert outcome.checkpoint is not None
+    notes = json.loads((outcome.checkpoint / "blurdepth.json").read_text())
+    assert notes["kind"] == "affine_inverse_depth"
+    assert notes["provenance"] == origin
+    assert notes["base"]["name"] == str(base)
+    assert (notes["seed"], notes["recipe"]["epochs"], notes["status"]) == (5, 1, "done")
+    assert notes["samples"] == {"train": 4, "val": 2, "train_items": 6}
+    assert notes["metrics"] == outcome.metrics
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_base_and_tuned_are_measured_by_group(whole: Outcome) -> None:
+    for who in ("base", "tuned"):
+        assert set(whole.metrics[who]) == {"all", "static", "blurred", "mixed", "sharp"}
+        assert len(whole.metrics[who]["sharp"]) == 10
+    assert whole.metrics["validated_on"] == "held-out frames"
+
+
+def test_the_loss_falls_and_the_model_gets_better(
+    base: Path, samples: list[TrainingSample], tmp_path: Path
+) -> None:
+    watcher = Watcher()
+    outcome = finetune(
+        base, samples, recipe(epochs=10, lr=1e-3, head_lr_factor=3.0, batch=2), tmp_path, watcher
+    )
+    losses = [row["loss"] for row in watcher.rows[1:]]
+    assert losses[-1] < 0.85 * losses[0]
+    assert outcome.metrics["tuned"]["all"]["abs_rel"] < outcome.metrics["base"]["all"]["abs_rel"]
+
+
+def test_progress_counts_steps_and_rows(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
+    watcher = Watcher()
+    finetune(base, samples, recipe(), tmp_path, watcher)
+    trained = [progress for progress in watcher.seen if progress.loss is not None and not progress.row]
+    assert [(progress.step, progress.steps, progress.epoch) for progress in trained] == [
+        (1, 4, 1),
+        (2, 4, 1),
+        (3, 4, 2),
+        (4, 4, 2),
+    ]
+    assert [row["epoch"] for row in watcher.rows] == [0, 1, 2]
+    assert watcher.seen[0].activity == "measuring the base model"
+    assert watcher.seen[-1].seconds_left == 0
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 6, 9, 12])
+def test_a_run_that_was_stopped_ends_with_the_same_weights(
+    base: Path, samples: list[TrainingSample], tmp_path: Path, whole: Outcome, stop_after: int
+) -> None:
+    watcher = Watcher(stop_after)
+    stopped = finetune(base, samples, recipe(), tmp_path, watcher)
+    assert stopped.status == "stopped"
+    assert (stopped.checkpoint is not None) == (len(watcher.rows) > 1)
+    resumed = finetune(base, samples, recipe(), tmp_path, Watcher())
+    assert resumed.status == "done"
+    assert_same(weights(resumed), weights(whole))
+    assert resumed.metrics == whole.metrics
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing after it runs."""
+
+
+class Killer(Watcher):
+    """Ends the run without a word at its `stop_after`th report."""
+
+    def should_stop(self) -> bool:
+        if super().should_stop():
+            raise Killed
+        return False
+
+
+@pytest.mark.parametrize("stop_after", [2, 7, 11])
+def test_a_run_that_was_killed_ends_with_the_same_weights(
+    base: Path, samples: list[TrainingSample], tmp_path: Path, whole: Outcome, stop_after: int
+) -> None:
+    with pytest.raises(Killed):
+        finetune(base, samples, recipe(), tmp_path, Killer(stop_after))
+    (tmp_path / ".part-state.safetensors").write_bytes(b"half a file")
+    resumed = finetune(base, samples, recipe(), tmp_path, Watcher())
+    assert_same(weights(resumed), weights(whole))
+
+
+def test_a_finished_run_is_not_run_again(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
+    first = finetune(base, samples, recipe(epochs=1), tmp_path, Watcher())
+    watcher = Watcher()
+    assert finetune(base, samples, recipe(epochs=1), tmp_path, watcher) == first
+    assert watcher.seen == []
+
+
+def test_a_folder_with_another_run_is_refused(
+    base: Path, samples: list[TrainingSample], tmp_path: Path
+) -> None:
+    finetune(base, samples, recipe(), tmp_path, Watcher(6))
+    with pytest.raises(InputError, match="another fine-tune"):
+        finetune(base, samples, recipe(seed=6), tmp_path, Watcher())
+
+
+def test_a_state_that_is_damaged_is_named(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
+    (tmp_path / "state.safetensors").write_bytes(b"not a state")
+    with pytest.raises(StorageError, match="remove it"):
+        finetune(base, samples, recipe(), tmp_path, Watcher())
+
+
+def test_all_but_the_encoder_learns_ten_times_faster(base: Path) -> None:
+    model = load_estimator(str(base)).model
+    encoder, rest = parameter_groups(model, recipe())
+    assert encoder["lr"] == pytest.approx(1e-3)
+    assert rest["lr"] == pytest.approx(1e-2)
+    assert {id(p) for p in encoder["params"]} == {id(p) for p in model.backbone.parameters()}
+    assert len(encoder["params"]) + len(rest["params"]) == len(list(model.parameters()))
+
+
+def test_a_loss_that_is_no_number_ends_the_run(
+    base: Path, samples: list[TrainingSample], tmp_path: Path
+) -> None:
+    with pytest.raises(BlurdepthError, match=r"loss became nan at step \d+: use a lower lr|not numbers"):
+        finetune(base, samples, recipe(lr=1e18, epochs=3, optimizer="adam"), tmp_path, Watcher())
+
+
+def test_no_training_sample_is_refused(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="0 of 2 samples are for training"):
+        finetune(base, samples[4:], recipe(), tmp_path, Watcher())
+
+
+def test_without_held_out_samples_the_training_samples_are_measured(
+    base: Path, samples: list[TrainingSample], tmp_path: Path
+) -> None:
+    outcome = finetune(base, samples[:1], recipe(epochs=1), tmp_path, Watcher())
+    assert outcome.metrics["validated_on"] == "training samples"
+
+
+def test_the_papers_loss_and_target_train_too(
+    base: Path, samples: list[TrainingSample], tmp_path: Path
+) -> None:
+    watcher = Watcher()
+    papers = recipe(loss="silog", target="mid_exposure", optimizer="adam", epochs=8, weight_decay=0.0)
+    finetune(base, samples, papers, tmp_path, watcher)
+    losses = [row["loss"] for row in watcher.rows[1:]]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("loss", ["ssi+gradient", "silog"])
+def test_a_right_answer_in_metres_costs_nothing(loss: str) -> None:
+    inverse_depth = torch.linspace(0, 0.5, 5 * 42).reshape(1, 5, 42)
+    mask = torch.ones_like(inverse_depth, dtype=torch.bool)
+    batch = Batch(torch.zeros(1, 3, 5, 42), inverse_depth, mask)
+    prediction_m = 1 / inverse_depth.clamp(min=1e-4)
+    assert training_loss(recipe(loss=loss), "depth_m", prediction_m, batch) < 0.02
+
+
+def test_a_batch_follows_from_seed_epoch_and_step_alone(samples: list[TrainingSample]) -> None:
+    items = [Item(sample.id, sample.image, sample.target, sample.regions) for sample in samples]
+    first, second = (TrainingSet(items, recipe(), [0.5] * 3, [0.5] * 3) for _ in range(2))
+    second.batch(0, 0)
+    for name in ("pixel_values", "inverse_depth", "mask"):
+        assert torch.equal(getattr(first.batch(3, 1), name), getattr(second.batch(3, 1), name))
+    assert not torch.equal(first.batch(0, 0).pixel_values, first.batch(1, 0).pixel_values)
+    assert first.batch(0, 0).pixel_values.shape == (4, 3, 56, 84)
+    assert first.batch(0, 1).pixel_values.shape == (2, 3, 56, 84)
+
+
+def test_image_and_target_are_cropped_and_flipped_alike(samples: list[TrainingSample]) -> None:
+    items = [Item(sample.id, sample.image, sample.target, sample.regions) for sample in samples]
+    # Without a resize, as the crop is as high as the image: brightness is 600 times inverse depth.
+    data = TrainingSet(items, recipe(crop=(70, 84)), [0.0] * 3, [1.0] * 3)
+    for epoch in range(4):
+        batch = data.batch(epoch, 0)
+        brightness = batch.pixel_values[:, 0] * 255 / 600
+        inside = batch.mask & (brightness > 0)
+        apart = (brightness - batch.inverse_depth).abs()[inside]
+        assert apart.median() < 0.01
+        assert not batch.mask.all()
+
+
+def test_a_resize_covers_the_crop_in_proportion(samples: list[TrainingSample]) -> None:
+    example = read_example(Item("s", samples[0].image, samples[0].target, samples[0].regions))
+    for crop, size in (((56, 84), (56, 87)), ((140, 28), (140, 218)), ((14, 280), (180, 280))):
+        covered = cover(example, crop)
+        assert covered.rgb.shape == (*size, 3)
+        assert covered.inverse_depth.shape == covered.regions.shape == size
+        assert set(np.unique(covered.regions)) <= {0, 1, 2, 255}
+
+
+def test_files_that_do_not_fit_are_named(samples: list[TrainingSample], tmp_path: Path) -> None:
+    target = tmp_path / "target.npy"
+    target.write_bytes(encode_array(np.ones((30, 30), np.float32)))
+    with pytest.raises(InputError, match=r"Sample s9: image \(72, 112\), target \(30, 30\)"):
+        read_example(Item("s9", samples[0].image, target, None))
+
+
+def test_targets_that_are_no_number_do_not_count(samples: list[TrainingSample], tmp_path: Path) -> None:
+    inverse_depth = np.ones((HEIGHT, WIDTH), np.float32)
+    inverse_depth[0], inverse_depth[1], inverse_depth[2] = np.nan, np.inf, -1
+    target = tmp_path / "target.npy"
+    target.write_bytes(encode_array(inverse_depth))
+    example = read_example(Item("s", samples[0].image, target, None))
+    assert (example.regions[:3] == 255).all()
+    assert (example.regions[3:] == 0).all()
+    assert np.isfinite(example.inverse_depth).all()
