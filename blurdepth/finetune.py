@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from blurdepth import __version__
+from blurdepth.dataset import TrainingSample
 from blurdepth.depth import DepthKind
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import Estimator, load_estimator
@@ -24,7 +25,6 @@ from blurdepth.recipe import Recipe, learning_rate
 from blurdepth.training_data import (
     Batch,
     Item,
-    TrainingSample,
     TrainingSet,
     blurred_items,
     read_example,
@@ -35,6 +35,7 @@ from blurdepth.training_state import RunFolder
 GRADIENT_WEIGHT = 2.0
 """Of gradient matching beside SSI. Source: Depth Anything V2 (Yang et al., NeurIPS 2024), section 5."""
 BEST_BY = "abs_rel"
+CURVE_POINTS = 500
 
 Groups = dict[str, dict[str, float]]
 """Mean metrics by group: of blurred images "all", "static", "blurred", "mixed"; of sharp frames "sharp"."""
@@ -51,8 +52,8 @@ class Progress:
         loss: of the last step; None while measuring.
         lr: the encoder's learning rate.
         seconds_left: estimated; None while unknown.
-        row: after an evaluation {"epoch", "step", "loss" (mean of the epoch, None for the base), "metrics":
-            `Groups`}, else None. A resumed run doesn't repeat rows, but the one it was killed in.
+        curves: points to draw at `step`, by name: "loss" and "lr" (at most about 500 in all), and after an
+            evaluation each metric of each group, as "abs_rel/mixed". A resumed run may repeat points.
     """
 
     activity: str
@@ -63,7 +64,7 @@ class Progress:
     loss: float | None
     lr: float
     seconds_left: float | None
-    row: dict[str, Any] | None = None
+    curves: dict[str, float] = field(default_factory=dict)
 
 
 class Control(Protocol):
@@ -99,6 +100,7 @@ def finetune(
     out: Path,
     control: Control,
     device: str | None = None,
+    seed: int | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> Outcome:
     """Fine-tune `base` on the samples, or go on where an earlier call in `out` was stopped or killed.
@@ -114,6 +116,7 @@ def finetune(
         out: folder of this run alone.
         control: is told of progress and may stop.
         device: such as "cpu" or "cuda:1"; the best there is, if not given.
+        seed: in place of the recipe's.
         provenance: of the data, copied into the checkpoint's blurdepth.json.
 
     Raises:
@@ -122,6 +125,7 @@ def finetune(
         StorageError: the disk is full.
         BlurdepthError: the loss is no number any more.
     """
+    recipe = recipe if seed is None else replace(recipe, seed=seed)
     estimator = load_estimator(str(base))
     folder = RunFolder(out, _run_key(estimator, samples, recipe))
     if (notes := folder.finished()) is not None:
@@ -203,6 +207,7 @@ class _Run:
         self.validated_on = _validated_on(train, held_out)
         self.counts = {"train": len(train), "val": len(held_out), "train_items": len(items)}
         self.steps = recipe.epochs * self.data.steps
+        self.drawn_every = max(1, self.steps // CURVE_POINTS)
         self.optimizer = _optimizer(self.model, recipe)
         self.position = folder.restore(self.model, self.optimizer)
         self.pace = _Pace()
@@ -274,7 +279,8 @@ class _Run:
             position.best_epoch = epoch
             self.folder.save_best(self.model, epoch)
         self.folder.save(self.model, self.optimizer, position)
-        self._report("training", loss, row)
+        curves = {f"{key}/{name}": value for name, group in groups.items() for key, value in group.items()}
+        self._report("training", loss, curves)
 
     def _is_best(self, groups: Groups) -> bool:
         best = self.position.best_epoch
@@ -297,7 +303,7 @@ class _Run:
                     rows.setdefault(name, []).append(values)
                 elif name == "all":
                     rows.setdefault("sharp", []).append(values)
-            self._report(activity, None)
+            self._report(activity, None, {})
             if self.control.should_stop():
                 return None
         return {name: mean_metrics(values) for name, values in rows.items()}
@@ -334,14 +340,21 @@ class _Run:
         position.step += 1
         position.epoch_losses.append(value)
         self.pace.stepped(time.monotonic() - started)
-        self._report("training", value)
+        curves = {}
+        if position.step % self.drawn_every == 0:
+            recent = position.epoch_losses[-self.drawn_every :]
+            curves = {
+                "loss": sum(recent) / len(recent),
+                "lr": learning_rate(recipe, position.step, self.steps),
+            }
+        self._report("training", value, curves)
 
-    def _report(self, activity: str, loss: float | None, row: dict[str, Any] | None = None) -> None:
+    def _report(self, activity: str, loss: float | None, curves: dict[str, float]) -> None:
         step, epochs = self.position.step, self.recipe.epochs
         begun = min(-(-step // self.data.steps), epochs)
         left = self.pace.left(self.steps - step, epochs + 1 - len(self.position.history))
         rate = learning_rate(self.recipe, step, self.steps)
-        self.control.report(Progress(activity, step, self.steps, begun, epochs, loss, rate, left, row))
+        self.control.report(Progress(activity, step, self.steps, begun, epochs, loss, rate, left, curves))
 
 
 class _Pace:

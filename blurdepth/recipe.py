@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-import numpy as np
-
+from blurdepth.dataset import SplitRule
 from blurdepth.errors import InputError, NotFoundError
 
 PRESET_FOLDER = Path(__file__).parent / "presets"
@@ -22,8 +19,6 @@ PATCH = 14
 Target = Literal["mean_inverse_depth", "mid_exposure"]
 Loss = Literal["ssi+gradient", "silog"]
 Optimizer = Literal["adam", "adamw"]
-Split = Literal["by_frame", "random"]
-Part = Literal["train", "val"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +38,11 @@ class Recipe:
         batch: samples a step.
         crop: (height, width) in pixels, multiples of 14.
         include_sharp: each training frame is trained along as it was, towards its own inverse depth.
-        split: "by_frame" keeps all variants of a frame on one side; "random" is the paper's.
+        split: as in `split_samples`: "by_frame" keeps all variants of a frame on one side; "random" is the
+            paper's.
         val_share: share of the samples that is held out.
         weight_decay: of the optimizer.
-        seed: of the split, the order, the crops and the flips.
+        seed: of the order, the crops and the flips.
     """
 
     name: str
@@ -61,7 +57,7 @@ class Recipe:
     batch: int
     crop: tuple[int, int]
     include_sharp: bool
-    split: Split
+    split: SplitRule
     val_share: float
     weight_decay: float
     seed: int = 0
@@ -97,12 +93,11 @@ class Recipe:
         return {**asdict(self), "crop": list(self.crop)}
 
 
-def load_recipe(name_or_path: str | Path, seed: int | None = None) -> Recipe:
+def load_recipe(name_or_path: str | Path) -> Recipe:
     """A preset by its name, or the recipe in a TOML file.
 
     Args:
         name_or_path: one of `PRESETS`, or a path that ends in .toml.
-        seed: in place of the file's.
 
     Raises:
         NotFoundError: there is no such preset or file.
@@ -118,7 +113,7 @@ def load_recipe(name_or_path: str | Path, seed: int | None = None) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a TOML file ({error}): compare it with the presets.") from error
     values.setdefault("name", path.stem)
-    return recipe_from_dict(values if seed is None else {**values, "seed": seed})
+    return recipe_from_dict(values)
 
 
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
@@ -148,45 +143,12 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return float(recipe.lr_min + (recipe.lr - recipe.lr_min) * left**recipe.power)
 
 
-def split_samples(frame_ids: Sequence[str], recipe: Recipe) -> list[Part]:
-    """Which samples are trained on and which held out; the same samples in the same order split the same.
-
-    By frame, whole frames are held out until their samples reach `val_share`. Where all samples are of one
-    frame that is impossible: then samples are held out at random, and the validation says little about other
-    frames. With two samples or more at least one is held out (unless `val_share` is 0), and at least one left
-    to train on; a single one is trained on.
-
-    Args:
-        frame_ids: of each sample, the frame it was made from.
-        recipe: decides by `split`, `val_share` and `seed`.
-
-    Returns:
-        "train" or "val" for each sample.
-    """
-    by_frame = recipe.split == "by_frame" and len(set(frame_ids)) > 1
-    groups = list(frame_ids) if by_frame else [str(index) for index in range(len(frame_ids))]
-    sizes = Counter(groups)
-    names = sorted(sizes)
-    order = np.random.default_rng([recipe.seed, len(names)]).permutation(len(names))
-    wanted = round(len(groups) * recipe.val_share)
-    if recipe.val_share > 0 and len(groups) > 1:
-        wanted = max(wanted, 1)
-    held: set[str] = set()
-    count = 0
-    for index in order[: len(names) - 1]:
-        if count >= wanted:
-            break
-        held.add(names[index])
-        count += sizes[names[index]]
-    return ["val" if group in held else "train" for group in groups]
-
-
 def _choices() -> dict[str, tuple[str, ...]]:
     return {
         "target": get_args(Target),
         "loss": get_args(Loss),
         "optimizer": get_args(Optimizer),
-        "split": get_args(Split),
+        "split": get_args(SplitRule),
     }
 
 

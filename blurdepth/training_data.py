@@ -13,39 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blurdepth.dataset import TrainingSample
 from blurdepth.depth import Map
 from blurdepth.errors import InputError
 from blurdepth.files import read_array
 from blurdepth.images import Rgb, read_image
 from blurdepth.metrics import INVALID, Regions
-from blurdepth.recipe import Part, Recipe
+from blurdepth.recipe import Recipe
 
 CACHE_BYTES = 2**30
-
-
-@dataclass(frozen=True)
-class TrainingSample:
-    """A blurred variant with its targets, as files.
-
-    Attributes:
-        id: of the sample.
-        frame_id: of the sharp frame it was made from.
-        split: "train" or "val".
-        image: PNG, sRGB.
-        target: .npy, float32 (H, W), mean inverse depth in 1/m.
-        regions: PNG, uint8 (H, W): 0 static, 1 blurred, 2 mixed, 255 no target.
-        sharp_image: PNG, sRGB, the sharp frame.
-        sharp_target: .npy, float32 (H, W), the sharp frame's inverse depth in 1/m.
-    """
-
-    id: str
-    frame_id: str
-    split: Part
-    image: Path
-    target: Path
-    regions: Path
-    sharp_image: Path
-    sharp_target: Path
 
 
 @dataclass(frozen=True)

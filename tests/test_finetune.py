@@ -19,13 +19,14 @@ from transformers import (
     DPTImageProcessorPil,
 )
 
+from blurdepth.dataset import TrainingSample
 from blurdepth.errors import BlurdepthError, InputError, StorageError
 from blurdepth.estimators import load_estimator
 from blurdepth.files import encode_array
 from blurdepth.finetune import Outcome, Progress, finetune, parameter_groups, training_loss
 from blurdepth.images import encode_png
-from blurdepth.recipe import Recipe, load_recipe
-from blurdepth.training_data import Batch, Item, TrainingSample, TrainingSet, cover, read_example
+from blurdepth.recipe import Recipe, learning_rate, load_recipe
+from blurdepth.training_data import Batch, Item, TrainingSet, cover, read_example
 
 HEIGHT, WIDTH = 72, 112
 
@@ -43,9 +44,8 @@ class Watcher:
     def should_stop(self) -> bool:
         return self.stop_after is not None and len(self.seen) >= self.stop_after
 
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return [progress.row for progress in self.seen if progress.row]
+    def curve(self, name: str) -> list[float]:
+        return [progress.curves[name] for progress in self.seen if name in progress.curves]
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +111,10 @@ def write_sample(folder: Path, frame: int, variant: int) -> TrainingSample:
 
 
 def recipe(**values: Any) -> Recipe:
-    quick = load_recipe("quick", seed=5)
-    return replace(quick, **{"epochs": 2, "lr": 1e-3, "lr_min": 1e-4, "crop": (56, 84), "batch": 4, **values})
+    quick = load_recipe("quick")
+    return replace(
+        quick, **{"seed": 5, "epochs": 2, "lr": 1e-3, "lr_min": 1e-4, "crop": (56, 84), "batch": 4, **values}
+    )
 
 
 def weights(outcome: Outcome) -> dict[str, torch.Tensor]:
@@ -147,13 +149,13 @@ def test_the_checkpoint_says_how_it_was_made(
     base: Path, samples: list[TrainingSample], tmp_path: Path
 ) -> None:
     origin = {"version": "v3", "manifest": "abc"}
-    outcome = finetune(base, samples, recipe(epochs=1), tmp_path, Watcher(), "cpu", origin)
+    outcome = finetune(base, samples, recipe(epochs=1), tmp_path, Watcher(), "cpu", 7, origin)
     assert outcome.checkpoint is not None
     notes = json.loads((outcome.checkpoint / "blurdepth.json").read_text())
     assert notes["kind"] == "affine_inverse_depth"
     assert notes["provenance"] == origin
     assert notes["base"]["name"] == str(base)
-    assert (notes["seed"], notes["recipe"]["epochs"], notes["status"]) == (5, 1, "done")
+    assert (notes["seed"], notes["recipe"]["seed"], notes["status"]) == (7, 7, "done")
     assert notes["samples"] == {"train": 4, "val": 2, "train_items": 6}
     assert notes["metrics"] == outcome.metrics
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
@@ -173,22 +175,23 @@ def test_the_loss_falls_and_the_model_gets_better(
     outcome = finetune(
         base, samples, recipe(epochs=10, lr=1e-3, head_lr_factor=3.0, batch=2), tmp_path, watcher
     )
-    losses = [row["loss"] for row in watcher.rows[1:]]
-    assert losses[-1] < 0.85 * losses[0]
+    losses = watcher.curve("loss")
+    assert np.mean(losses[-6:]) < 0.85 * np.mean(losses[:6])
     assert outcome.metrics["tuned"]["all"]["abs_rel"] < outcome.metrics["base"]["all"]["abs_rel"]
 
 
 def test_progress_counts_steps_and_rows(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
     watcher = Watcher()
     finetune(base, samples, recipe(), tmp_path, watcher)
-    trained = [progress for progress in watcher.seen if progress.loss is not None and not progress.row]
+    trained = [progress for progress in watcher.seen if "loss" in progress.curves]
     assert [(progress.step, progress.steps, progress.epoch) for progress in trained] == [
         (1, 4, 1),
         (2, 4, 1),
         (3, 4, 2),
         (4, 4, 2),
     ]
-    assert [row["epoch"] for row in watcher.rows] == [0, 1, 2]
+    assert len(watcher.curve("abs_rel/blurred")) == len(watcher.curve("delta_1/sharp")) == 3
+    assert watcher.curve("lr") == [learning_rate(recipe(), step, 4) for step in range(1, 5)]
     assert watcher.seen[0].activity == "measuring the base model"
     assert watcher.seen[-1].seconds_left == 0
 
@@ -200,7 +203,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     watcher = Watcher(stop_after)
     stopped = finetune(base, samples, recipe(), tmp_path, watcher)
     assert stopped.status == "stopped"
-    assert (stopped.checkpoint is not None) == (len(watcher.rows) > 1)
+    assert (stopped.checkpoint is not None) == (len(watcher.curve("abs_rel/all")) > 1)
     resumed = finetune(base, samples, recipe(), tmp_path, Watcher())
     assert resumed.status == "done"
     assert_same(weights(resumed), weights(whole))
@@ -286,8 +289,8 @@ def test_the_papers_loss_and_target_train_too(
     watcher = Watcher()
     papers = recipe(loss="silog", target="mid_exposure", optimizer="adam", epochs=8, weight_decay=0.0)
     finetune(base, samples, papers, tmp_path, watcher)
-    losses = [row["loss"] for row in watcher.rows[1:]]
-    assert losses[-1] < losses[0]
+    losses = watcher.curve("loss")
+    assert np.mean(losses[-4:]) < np.mean(losses[:4])
 
 
 @pytest.mark.parametrize("loss", ["ssi+gradient", "silog"])
