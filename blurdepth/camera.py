@@ -106,7 +106,9 @@ def motion_from_json(text: str | Mapping[str, Any]) -> Motion:
             shutter=str(data.get("shutter", "box")),
         )
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"The motion has a value of the wrong shape ({error!r}): see `expose --help`.") from error
+        raise InputError(
+            f"The motion has a value of the wrong shape ({error!r}): see `expose --help`."
+        ) from error
 
 
 def _vector(values: Any) -> Vector:

@@ -86,6 +86,27 @@ def read_image(path: str | Path) -> Rgb:
     return decode_image(read_bytes(path), Path(path).name)
 
 
+def read_labels(path: str | Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read a PNG of object ids: (H, W) uint8, one channel, no scaling.
+
+    Raises:
+        InputError: it is not a picture, has several channels or more than 8 bits, or is not of `shape`.
+    """
+    name = Path(path).name
+    try:
+        with Image.open(io.BytesIO(read_bytes(path)), formats=("PNG",)) as image:
+            mode, labels = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(
+            f"{name} is not a readable PNG ({error}): save the object ids as an 8-bit PNG."
+        ) from error
+    if mode not in ("L", "P", "1") or labels.shape != shape:
+        raise InputError(
+            f"{name} is {labels.shape}, mode {mode}: object ids need one 8-bit channel of {shape}."
+        )
+    return labels.astype(np.uint8)
+
+
 def read_bytes(path: str | Path) -> bytes:
     """The bytes of a file a person named.
 

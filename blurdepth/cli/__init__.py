@@ -1,0 +1,144 @@
+"""The command line: every step of the page, for scripts.
+
+With --json a command prints one JSON object on standard output and everything else on standard error. It ends with
+0, or with 2 and one line that names the bad value and the mend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from blurdepth import __version__
+from blurdepth.cli import commands
+from blurdepth.errors import BlurdepthError, InputError
+from blurdepth.estimators import BUNDLED
+from blurdepth.recipe import PRESETS
+from blurdepth.store.records import SAMPLE_STATUSES
+from blurdepth.workspace import BACKENDS, MAX_VARIANTS, default_data_folder
+
+_MOTION_EXAMPLE = (
+    'MOTION.json, over the whole exposure: {"fov_x_deg": 80, "camera": {"translation_m": [0, 0, 1.2], '
+    '"rotation_deg": [0, 1.5, 0]}, "objects": [{"id": 1, "translation_m": [0.9, 0, 0]}], "shutter": "box"}'
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status, 0 or 2."""
+    try:
+        args = _parser().parse_args(arguments)
+        # What libraries print must not mix with the one JSON object.
+        with contextlib.redirect_stdout(sys.stderr):
+            result, text = args.run(args)
+    except BlurdepthError as error:
+        print(" ".join(f"blurdepth: {error}".split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    print(json.dumps(result) if args.json else text)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}: see `{self.prog} --help`.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="blurdepth", description=__doc__.split("\n")[0])
+    parser.add_argument("--version", action="version", version=__version__)
+    add = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    ).add_parser
+    _add_depth_commands(add)
+    _add_curation_commands(add)
+    _add_job_commands(add)
+    return parser
+
+
+def _command(
+    add: Any, name: str, run: Any, about: str, *, data: bool = True, **more: Any
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = add(name, help=about, description=about, **more)
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    if data:
+        parser.add_argument(
+            "--data", type=Path, default=default_data_folder(), help="the data folder (default: %(default)s)"
+        )
+    return parser
+
+
+def _add_depth_commands(add: Any) -> None:
+    about = "simulate an exposure of a frame with known depth"
+    expose = _command(add, "expose", commands.expose, about, data=False, epilog=_MOTION_EXAMPLE)
+    expose.add_argument("frame", type=Path)
+    expose.add_argument("--depth", type=Path, required=True, help=".npy, (H, W), metres, inf = sky")
+    expose.add_argument("--motion", type=Path, required=True, help="MOTION.json, see below")
+    expose.add_argument("--objects", type=Path, help="PNG of object ids, 0 = static world")
+    expose.add_argument("--out", type=Path, required=True)
+
+    depth = _command(add, "depth", commands.depth, "predict the depth of frames")
+    depth.add_argument("frames", nargs="+", type=Path, metavar="FRAME")
+    depth.add_argument("--model", default=BUNDLED, help="bundled, a job (j1), a folder, or a Hub id")
+    depth.add_argument("--out", type=Path, required=True)
+
+    generate = _command(
+        add, "generate", commands.generate, "add blurred, adverse variants of frames as pending samples"
+    )
+    generate.add_argument("frames", nargs="+", type=Path, metavar="FRAME")
+    generate.add_argument("--prompt", default=commands.DEFAULT_PROMPT, help="default: %(default)r")
+    generate.add_argument("--negative", default=commands.DEFAULT_NEGATIVE, help="default: %(default)r")
+    generate.add_argument("--variants", type=int, default=10, help=f"1 to {MAX_VARIANTS}, default 10")
+    generate.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0])
+    generate.add_argument("--seed", type=int, default=0)
+    generate.add_argument(
+        "--model", default=BUNDLED, help="the teacher: bundled, a job (j1), a folder, or a Hub id"
+    )
+
+    evaluate = _command(
+        add, "evaluate", commands.evaluate, "measure models on scenes with exact truth or on a version"
+    )
+    evaluate.add_argument("--model", action="append", required=True, dest="models", help="repeat to compare")
+    evaluate.add_argument(
+        "--benchmark", required=True, help="a folder of scenes (.npz), one scene, or a version (v1)"
+    )
+    evaluate.add_argument("--out", type=Path, required=True)
+
+
+def _add_curation_commands(add: Any) -> None:
+    samples = _command(add, "samples", commands.samples, "list samples")
+    samples.add_argument("--status", choices=SAMPLE_STATUSES)
+
+    decide = _command(add, "decide", commands.decide, "accept or reject samples")
+    decide.add_argument("samples", nargs="+", metavar="SAMPLE")
+    decide.add_argument("verdict", choices=("accept", "reject"))
+    decide.add_argument("--reason", default="", help="why it was rejected")
+
+    _command(add, "undo", commands.undo, "take back the last decision")
+    _command(add, "redo", commands.redo, "decide again what was taken back")
+
+    snapshot = _command(add, "snapshot", commands.snapshot, "make a dataset version of the accepted samples")
+    snapshot.add_argument("--note", default="")
+
+
+def _add_job_commands(add: Any) -> None:
+    finetune = _command(add, "finetune", commands.finetune, "fine-tune a depth model in the background")
+    finetune.add_argument("version", metavar="VERSION", help="a dataset version, such as v1")
+    finetune.add_argument("--base", default=BUNDLED, help="bundled, a job (j1), a folder, or a Hub id")
+    finetune.add_argument("--preset", default="quick", help=f"{', '.join(PRESETS)}, or a .toml file")
+    finetune.add_argument("--seed", type=int, default=0)
+
+    _command(add, "jobs", commands.jobs, "list background jobs")
+    for name, run, about in (
+        ("stop", commands.stop, "ask a job to stop; it can be resumed"),
+        ("resume", commands.resume, "let a job that ended early go on"),
+        ("wait", commands.wait, "wait until a job has ended"),
+    ):
+        _command(add, name, run, about).add_argument("job", metavar="JOB", help="such as j1")
+    _command(add, "work", commands.work, "do queued jobs until none is left (the app starts this by itself)")

@@ -1,0 +1,194 @@
+"""What each command does: from parsed arguments to (JSON object, text for a person)."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blurdepth import jobs as background
+from blurdepth.camera import motion_from_json
+from blurdepth.errors import InputError
+from blurdepth.files import encode_array, read_array, write_atomically
+from blurdepth.images import encode_png, linear_to_srgb, read_bytes, read_image, read_labels, srgb_to_linear
+from blurdepth.render import depth_picture, depth_range
+from blurdepth.reports import job_report, sample_report
+from blurdepth.store.records import Job
+from blurdepth.workspace import GenerationRequest, Workspace
+
+DEFAULT_PROMPT = "cars speeding past on a foggy street, strong motion blur"
+DEFAULT_NEGATIVE = "static cars, sharp car details"
+
+Output = tuple[dict[str, Any], str]
+
+
+def expose(args: Namespace) -> Output:
+    """The exposure simulator on a frame with known depth."""
+    from blurdepth.exposure import expose as simulate
+
+    linear = srgb_to_linear(read_image(args.frame))
+    depth_m = read_array(args.depth)
+    if depth_m.shape != linear.shape[:2]:
+        raise InputError(
+            f"{args.depth} has the shape {depth_m.shape}, the frame {linear.shape[:2]}: use one size."
+        )
+    if not (depth_m > 0).all():
+        raise InputError(f"{args.depth} has values that are not above 0 m: use metres, and inf for the sky.")
+    ids = read_labels(args.objects, linear.shape[:2]) if args.objects else None
+    motion = motion_from_json(read_bytes(args.motion).decode(errors="replace"))
+    began = time.perf_counter()
+    exposure = simulate(linear, (1 / depth_m).astype(np.float32), motion, ids)
+    seconds = round(time.perf_counter() - began, 4)
+    result = {"seconds": seconds, "subframes": exposure.subframes, "out": str(args.out)}
+    files = {
+        "blurred.png": encode_png(linear_to_srgb(exposure.linear)),
+        "mean_inverse_depth.npy": encode_array(exposure.mean_inverse_depth),
+        "moving_fraction.npy": encode_array(exposure.moving_fraction),
+        "valid.png": encode_png(exposure.valid.astype(np.uint8) * 255),
+        "result.json": json.dumps(result).encode(),
+    }
+    for name, data in files.items():
+        write_atomically(args.out / name, data)
+    return result, f"{args.out}: {exposure.subframes} sub-frames in {seconds} s"
+
+
+def depth(args: Namespace) -> Output:
+    """Predict the depth of frames and write it as numbers and as a picture."""
+    frames = [(path, read_image(path)) for path in args.frames]
+    stems = [path.stem for path in args.frames]
+    if len(set(stems)) < len(stems):
+        raise InputError(
+            f"Two frames have one name ({', '.join(stems)}): rename one, their results would collide."
+        )
+    estimator = Workspace(args.data).estimator(args.model)
+    predictions = []
+    for path, rgb in frames:
+        values = estimator.predict(rgb)
+        target = args.out / f"{path.stem}.npy"
+        inverse_depth = -values if estimator.kind == "depth_m" else values
+        about = {"kind": estimator.kind, "model": estimator.name, "revision": estimator.revision}
+        write_atomically(target, encode_array(values))
+        write_atomically(target.with_suffix(".json"), json.dumps(about).encode())
+        write_atomically(
+            target.with_suffix(".png"), encode_png(depth_picture(inverse_depth, depth_range(inverse_depth)))
+        )
+        predictions.append({"frame": str(path), "path": str(target), "kind": estimator.kind})
+    return {"predictions": predictions}, "\n".join(f"{each['path']} ({each['kind']})" for each in predictions)
+
+
+def generate(args: Namespace) -> Output:
+    """Make variants of frames and keep them as pending samples."""
+    workspace = Workspace(args.data)
+    request = GenerationRequest(
+        args.prompt, args.negative, args.variants, args.seed, backend=args.backend, model=args.model
+    )
+    made = []
+    for data, name in [(read_bytes(path), path.name) for path in args.frames]:
+        frame = workspace.add_frame(data, name)
+        made += [sample_report(workspace, sample) for sample in workspace.generate(frame, request)]
+    return {"samples": made}, _sample_lines(made)
+
+
+def samples(args: Namespace) -> Output:
+    """List samples."""
+    workspace = Workspace(args.data)
+    found = [sample_report(workspace, sample) for sample in workspace.store.samples.samples(args.status)]
+    return {"samples": found}, _sample_lines(found) or "No samples: make some with `generate`."
+
+
+def _sample_lines(reports: list[dict[str, Any]]) -> str:
+    return "\n".join(
+        " ".join([each["id"], each["status"], each["image"], each["reason"]]) for each in reports
+    )
+
+
+def decide(args: Namespace) -> Output:
+    """Accept or reject samples."""
+    workspace = Workspace(args.data)
+    return _decided(
+        workspace.store.samples.decide(args.samples, args.verdict, args.reason, actor="command line")
+    )
+
+
+def undo(args: Namespace) -> Output:
+    """Take back the last decision."""
+    return _decided(Workspace(args.data).store.samples.undo())
+
+
+def redo(args: Namespace) -> Output:
+    """Decide again what was taken back."""
+    return _decided(Workspace(args.data).store.samples.redo())
+
+
+def _decided(ids: list[str]) -> Output:
+    return {"decided": ids}, f"{len(ids)} changed: {' '.join(ids)}"
+
+
+def snapshot(args: Namespace) -> Output:
+    """Make a dataset version of the accepted samples."""
+    version = Workspace(args.data).store.versions.snapshot(args.note)
+    result = {"version": version.id, "samples": version.samples, "manifest": version.manifest}
+    return result, f"{version.id}: {version.samples} samples of {version.frames} frames"
+
+
+def finetune(args: Namespace) -> Output:
+    """Queue a fine-tune."""
+    workspace = Workspace(args.data)
+    return _job(
+        workspace, background.submit_finetune(workspace, args.version, args.base, args.preset, args.seed)
+    )
+
+
+def jobs(args: Namespace) -> Output:
+    """List jobs."""
+    workspace = Workspace(args.data)
+    background.tend(workspace)
+    found = workspace.store.jobs.jobs()
+    reports = [job_report(workspace, job) for job in found]
+    return {"jobs": reports}, "\n".join(map(_job_line, reports)) or "No jobs: start one with `finetune`."
+
+
+def stop(args: Namespace) -> Output:
+    """Ask a job to stop."""
+    workspace = Workspace(args.data)
+    return _job(workspace, background.stop(workspace, args.job))
+
+
+def resume(args: Namespace) -> Output:
+    """Let a job go on."""
+    workspace = Workspace(args.data)
+    return _job(workspace, background.resume(workspace, args.job))
+
+
+def wait(args: Namespace) -> Output:
+    """Wait for a job."""
+    workspace = Workspace(args.data)
+    return _job(workspace, background.wait(workspace, args.job))
+
+
+def work(args: Namespace) -> Output:
+    """Do queued jobs."""
+    done = background.work(Workspace(args.data))
+    return {"done": done}, f"{done} jobs done"
+
+
+def _job(workspace: Workspace, job: Job) -> Output:
+    report = job_report(workspace, job)
+    return {"job": report}, _job_line(report)
+
+
+def _job_line(report: dict[str, Any]) -> str:
+    return f"{report['id']} {report['kind']} {report['status']} {report['step']}/{report['steps']} {report['checkpoint']}"
+
+
+def evaluate(args: Namespace) -> Output:
+    """Measure models on a benchmark and write a report."""
+    from blurdepth.evaluate import benchmark_report, write_report
+
+    report = benchmark_report(Workspace(args.data), args.models, args.benchmark)
+    write_report(report, args.out)
+    return report, f"{Path(args.out) / 'report.html'}"

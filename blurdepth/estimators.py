@@ -1,0 +1,277 @@
+"""Depth models: any that transformers loads, by Hub id, folder or checkpoint, and the bundled one.
+
+torch and transformers are imported inside the functions, so that the page can be served before them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth.depth import DepthKind, to_inverse_depth
+from blurdepth.errors import ModelError
+from blurdepth.images import Rgb, content_hash
+
+if TYPE_CHECKING:
+    import torch
+
+BUNDLED = "bundled"
+BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "checkpoints" / BUNDLED
+PATTERNS = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
+
+# Model types of transformers whose output is metres; the others predict inverse depth without scale.
+_METRIC_TYPES = ("zoedepth", "depth_pro", "glpn", "prompt_depth_anything", "chmv2")
+
+OnBytes = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model that the page offers by name."""
+
+    id: str
+    name: str
+    download_mb: int
+    licence: str
+    advice: str
+
+
+SMALL = "depth-anything/Depth-Anything-V2-Small-hf"
+BASE = "depth-anything/Depth-Anything-V2-Base-hf"
+LARGE = "depth-anything/Depth-Anything-V2-Large-hf"
+
+KNOWN_MODELS = (
+    KnownModel(BUNDLED, "Bundled", 0, "MIT", "starts at once, but has only ever seen rendered streets"),
+    KnownModel(SMALL, "Depth Anything V2 Small", 100, "Apache-2.0", "the right choice for real photographs"),
+    KnownModel(
+        BASE, "Depth Anything V2 Base", 390, "CC-BY-NC-4.0", "the paper's model; not for commercial use"
+    ),
+    KnownModel(LARGE, "Depth Anything V2 Large", 1341, "CC-BY-NC-4.0", "wants a GPU; not for commercial use"),
+)
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A loaded depth model.
+
+    Attributes:
+        name: what it was asked for by.
+        revision: commit of the Hub, or the first 12 digits of the SHA-256 of a folder's weights.
+        kind: what its numbers mean.
+    """
+
+    name: str
+    revision: str
+    kind: DepthKind
+    model: Any
+    processor: Any
+
+    def predict(self, rgb: Rgb) -> NDArray[np.float32]:
+        """Depth of a frame in the model's own kind.
+
+        Args:
+            rgb: (H, W, 3) uint8 sRGB.
+
+        Returns:
+            (H, W) float32 of kind `self.kind`.
+
+        Raises:
+            ModelError: the model returned values that are not numbers.
+        """
+        import torch
+
+        inputs = self.processor(images=rgb, return_tensors="pt").to(self.model.device)
+        with torch.inference_mode():
+            outputs = self.model(**inputs)
+        sizes = [rgb.shape[:2]]
+        extra = {"source_sizes": sizes} if self.model.config.model_type == "zoedepth" else {}
+        result = self.processor.post_process_depth_estimation(outputs, target_sizes=sizes, **extra)
+        values = result[0]["predicted_depth"].float().cpu().numpy().astype(np.float32)
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"The model {self.name} returned values that are not numbers: use another checkpoint."
+            )
+        return values
+
+    def predict_inverse(self, rgb: Rgb) -> NDArray[np.float32]:
+        """Like `predict`, but always larger = nearer: metres are turned into 1/m."""
+        return to_inverse_depth(self.predict(rgb), self.kind)
+
+
+def best_device() -> torch.device:
+    """CUDA if there is one, else Apple's GPU, else the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+_device_words = ""
+
+
+def warm_up() -> None:
+    """Import torch and transformers and run nothing yet, so that the first frame needn't wait for them."""
+    global _device_words  # noqa: PLW0603
+    import torch
+    from transformers import AutoModelForDepthEstimation  # noqa: F401
+
+    if torch.cuda.is_available():
+        free, _ = torch.cuda.mem_get_info()
+        _device_words = f"{torch.cuda.get_device_name()}, {free / 2**30:.0f} GB free"
+    elif torch.backends.mps.is_available():
+        _device_words = "Apple GPU"
+
+
+def device_words() -> str:
+    """Where models run, in plain words; a GPU is known after `warm_up`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return _device_words or f"CPU, {cores} cores"
+
+
+def load_estimator(name: str, on_bytes: OnBytes | None = None) -> Estimator:
+    """Load a depth model onto the best device.
+
+    Args:
+        name: "bundled", a folder in the format of transformers, or a Hub id ("owner/model").
+        on_bytes: called while a model is downloaded, with bytes done and bytes in all.
+
+    Raises:
+        ModelError: it can't be found or downloaded, is not a depth model, has no safetensors weights, or its
+            weights don't fit its configuration.
+    """
+    folder, revision = find_model(name, on_bytes)
+    model, processor = load_model(folder, name)
+    model = model.to(best_device()).eval()
+    return Estimator(name, revision, _kind(folder, model.config), model, processor)
+
+
+def load_model(folder: Path, name: str) -> tuple[Any, Any]:
+    """The transformers model and image processor in a local folder, on the CPU in float32.
+
+    Raises:
+        ModelError: see `load_estimator`.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"The model {name} has no .safetensors weights: pickled weights are not loaded; convert them."
+        )
+    try:
+        model, report = AutoModelForDepthEstimation.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        first_line = str(error).strip().split("\n")[0][:200]
+        raise ModelError(f"{name} is damaged or not a depth model that transformers loads: {first_line}") from error
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(
+            f"The weights of {name} don't fit its configuration ({len(missing)} are missing, such as {missing[0]}): "
+            "use a checkpoint that was saved whole."
+        )
+    return model, processor
+
+
+def find_model(name: str, on_bytes: OnBytes | None = None) -> tuple[Path, str]:
+    """Where the files of a model lie, and their revision; downloads them if need be.
+
+    Raises:
+        ModelError: see `load_estimator`.
+    """
+    folder = BUNDLED_FOLDER if name == BUNDLED else Path(name).expanduser()
+    if (folder / "config.json").is_file():
+        return folder, _weights_hash(folder)
+    if name and folder.is_dir():
+        raise ModelError(f"The folder {name} has no config.json: give one that `save_pretrained` wrote.")
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise ModelError(
+            f"There is no model {name!r}: give bundled, a job (j1), a folder, or a Hub id (owner/model)."
+        )
+    snapshot = _hub_snapshot(name, on_bytes)
+    return snapshot, snapshot.name
+
+
+def _weights_hash(folder: Path) -> str:
+    digests = "".join(content_hash(path.read_bytes()) for path in sorted(folder.glob("*.safetensors")))
+    return content_hash(digests.encode())[:12]
+
+
+def _hub_snapshot(name: str, on_bytes: OnBytes | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=PATTERNS, local_files_only=True))
+    except HFValidationError as error:
+        raise ModelError(f"{name!r} is not a Hub id: it looks like owner/model.") from error
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=PATTERNS, tqdm_class=_progress_class(on_bytes)))
+    except Exception as error:  # the Hub's client lets errors of several HTTP libraries through
+        reason = str(error).strip().split("\n")[0][:160]
+        raise ModelError(
+            f"{name} could not be downloaded ({reason}): check the id and the network, or use the bundled model."
+        ) from error
+
+
+def _progress_class(on_bytes: OnBytes | None) -> type[Any]:
+    from tqdm import tqdm
+
+    class BytesBar(tqdm):  # type: ignore[type-arg]
+        """Passes the bytes on instead of drawing them."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            super().__init__(*args, **{**kwargs, "file": Path(os.devnull).open("w"), "disable": False})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            drawn = super().update(n)
+            if on_bytes is not None and self.unit == "B" and self.total:
+                on_bytes(int(self.n), int(self.total))
+            return drawn
+
+    return BytesBar
+
+
+def _kind(folder: Path, config: Any) -> DepthKind:
+    notes = folder / "blurdepth.json"
+    if notes.is_file():
+        kind: DepthKind = json.loads(notes.read_text())["kind"]
+        return kind
+    metric = config.model_type in _METRIC_TYPES or getattr(config, "depth_estimation_type", "") == "metric"
+    return "depth_m" if metric else "affine_inverse_depth"
+
+
+class EstimatorCache:
+    """The last few estimators that were used; one thread at a time loads.
+
+    Args:
+        size: how many stay in memory.
+    """
+
+    def __init__(self, size: int = 2) -> None:
+        self._size = size
+        self._loaded: dict[str, Estimator] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str, on_bytes: OnBytes | None = None) -> Estimator:
+        """The estimator called `name`, loaded if it isn't yet. Raises as `load_estimator` does."""
+        with self._lock:
+            estimator = self._loaded.pop(name, None) or load_estimator(name, on_bytes)
+            self._loaded[name] = estimator
+            while len(self._loaded) > self._size:
+                del self._loaded[next(iter(self._loaded))]
+            return estimator

@@ -1,0 +1,211 @@
+"""Two models on one frame, and several models on a benchmark: always aligned by one rule and told in one range."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth import __version__
+from blurdepth.depth import fit_affine
+from blurdepth.errors import InputError
+from blurdepth.files import read_array, write_atomically
+from blurdepth.images import Linear, Rgb, linear_to_srgb, read_image
+from blurdepth.metrics import BLURRED, METRICS, MIXED, STATIC, Regions, mean_metrics, metrics_by_region
+from blurdepth.render import Range, depth_range
+from blurdepth.workspace import Workspace
+
+Map = NDArray[np.float32]
+RegionMetrics = dict[str, dict[str, float]]
+BOOTSTRAPS = 1000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two predictions of one frame on one scale.
+
+    Attributes:
+        first, second: (H, W) float32 inverse depth, both fitted by least squares to the target if there is one;
+            else `second` to `first`, which keeps its own unit.
+        difference: second - first; above 0 the second says nearer.
+        span: one range for both, for the depth colours.
+        reach: the difference that gets full colour.
+        metrics: by region, of the first and the second; None without a target.
+    """
+
+    first: Map
+    second: Map
+    difference: Map
+    span: Range
+    reach: float
+    metrics: tuple[RegionMetrics, RegionMetrics] | None
+
+
+def compare(first: Map, second: Map, target: Map | None = None, regions: Regions | None = None) -> Comparison:
+    """Put two predictions of one frame on one scale, and measure them where there is a target.
+
+    Args:
+        first, second: (H, W) float32, larger = nearer.
+        target: (H, W) float32, inverse depth in 1/m; sky is 0.
+        regions: (H, W) uint8, as in `metrics_by_region`; all static if not given.
+
+    Raises:
+        InputError: the shapes differ, or nothing can be aligned.
+    """
+    if target is None:
+        second = fit_affine(second, first).apply(second)
+        return _comparison(first, second, None)
+    if regions is None:
+        regions = np.full(target.shape, STATIC, np.uint8)
+    metrics = (metrics_by_region(first, target, regions), metrics_by_region(second, target, regions))
+    first, second = (fit_affine(each, target).apply(each) for each in (first, second))
+    return _comparison(first, second, metrics)
+
+
+def _comparison(first: Map, second: Map, metrics: tuple[RegionMetrics, RegionMetrics] | None) -> Comparison:
+    difference = second - first
+    reach = max(float(np.percentile(np.abs(difference), 99)), 1e-6)
+    return Comparison(first, second, difference, depth_range(first, second), reach, metrics)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image of a benchmark with its exact target: `target` in 1/m, `regions` as in `metrics_by_region`."""
+
+    name: str
+    rgb: Rgb
+    target: Map
+    regions: Regions
+
+
+def benchmark_examples(workspace: Workspace, benchmark: str) -> Iterator[Example]:
+    """The images of a benchmark.
+
+    Args:
+        workspace: the data folder, for versions.
+        benchmark: a dataset version ("v1"), a scene (.npz with the keys sharp_linear, blur_linear, depth_m and
+            mean_inverse_depth), or a folder of scenes.
+
+    Raises:
+        InputError: there is none, or a scene is not readable.
+    """
+    path = Path(benchmark)
+    if path.exists():
+        scenes = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not scenes:
+            raise InputError(
+                f"The folder {path} has no scenes (.npz): name another one, or a version such as v1."
+            )
+        yield from map(_read_scene, scenes)
+        return
+    workspace.store.versions.version(benchmark)
+    for sample in workspace.store.samples.samples_of_version(benchmark):
+        regions = read_image(workspace.pictures.path(sample.regions))[..., 0]
+        target = read_array(workspace.arrays.path(sample.target))
+        yield Example(sample.id, workspace.pictures.picture(sample.image), target, regions)
+
+
+def _read_scene(path: Path) -> Example:
+    try:
+        with np.load(path, allow_pickle=False) as scene:
+            sharp, blurred = (_srgb(scene[name]) for name in ("sharp_linear", "blur_linear"))
+            target = scene["mean_inverse_depth"].astype(np.float32)
+            depth_m = scene["depth_m"].astype(np.float32)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path} is not a scene ({error}): scenes are .npz files as written by `scenes`."
+        ) from error
+    sharp_inverse = np.where(np.isfinite(depth_m), 1 / np.maximum(depth_m, 1e-3), 0)
+    # Scenes hold no spread over the exposure: a mean that differs from the sharp depth by 5 % shows mixed depths.
+    mixed = np.abs(target - sharp_inverse) > 0.05 * np.maximum(target, 1e-2)
+    moved = np.abs(sharp.astype(np.int16) - blurred).max(axis=-1) > 15
+    regions = np.where(mixed, MIXED, np.where(moved, BLURRED, STATIC)).astype(np.uint8)
+    return Example(path.stem, blurred, target, regions)
+
+
+def _srgb(linear: Linear) -> Rgb:
+    return linear_to_srgb(linear.astype(np.float32))
+
+
+def benchmark_report(workspace: Workspace, models: Sequence[str], benchmark: str) -> dict[str, Any]:
+    """Measure models on a benchmark: mean metrics by region, and AbsRel against the first model with intervals.
+
+    Returns:
+        {"benchmark", "images", "code_version", "models": [{"model", "revision", "kind", "metrics": by region,
+        "change": AbsRel minus the first model's by region: {"mean", "low", "high"}}]}. The interval is the 95 % range
+        of the paired difference over 1,000 resamplings of the images.
+
+    Raises:
+        InputError: no image, or see `benchmark_examples`.
+        ModelError: a model can't be loaded.
+    """
+    examples = list(benchmark_examples(workspace, benchmark))
+    rows = [_measure(workspace, model, examples) for model in models]
+    measured = [row.pop("each") for row in rows]
+    for row, each in zip(rows, measured, strict=True):
+        row["change"] = _changes(measured[0], each)
+    return {"benchmark": benchmark, "images": len(examples), "code_version": __version__, "models": rows}
+
+
+def _measure(workspace: Workspace, model: str, examples: Sequence[Example]) -> dict[str, Any]:
+    estimator = workspace.estimator(model)
+    each = [
+        metrics_by_region(estimator.predict_inverse(one.rgb), one.target, one.regions) for one in examples
+    ]
+    regions = {name for metrics in each for name in metrics}
+    mean = {
+        name: mean_metrics([metrics[name] for metrics in each if name in metrics]) for name in sorted(regions)
+    }
+    about = {"model": model, "revision": estimator.revision, "kind": estimator.kind}
+    return {**about, "metrics": mean, "each": each}
+
+
+def _changes(base: Sequence[RegionMetrics], other: Sequence[RegionMetrics]) -> dict[str, dict[str, float]]:
+    changes = {}
+    for region in sorted({name for metrics in base for name in metrics}):
+        pairs = [
+            (a[region], b[region]) for a, b in zip(base, other, strict=True) if region in a and region in b
+        ]
+        gaps = np.array([b["abs_rel"] - a["abs_rel"] for a, b in pairs])
+        drawn = np.random.default_rng(0).integers(0, len(gaps), (BOOTSTRAPS, len(gaps)))
+        low, high = np.percentile(gaps[drawn].mean(axis=1), (2.5, 97.5))
+        changes[region] = {"mean": float(gaps.mean()), "low": float(low), "high": float(high)}
+    return changes
+
+
+def write_report(report: dict[str, Any], out: Path) -> None:
+    """Write report.json and report.html into `out`.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    write_atomically(out / "report.json", json.dumps(report, indent=2).encode())
+    write_atomically(out / "report.html", _report_page(report).encode())
+
+
+def _report_page(report: dict[str, Any]) -> str:
+    title = f"blurdepth: {report['images']} images of {report['benchmark']}"
+    tables = "".join(_region_table(report, region) for region in report["models"][0]["metrics"])
+    style = "body{font:15px system-ui;margin:2rem;max-width:70rem}td,th{padding:.3rem .8rem;text-align:right}"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{style}</style>'
+        f"<h1>{html.escape(title)}</h1><p>Aligned per image by least squares in inverse depth, capped at 80 m.</p>{tables}"
+    )
+
+
+def _region_table(report: dict[str, Any], region: str) -> str:
+    head = "".join(f"<th>{html.escape(metric.label)}</th>" for metric in METRICS)
+    rows = []
+    for model in report["models"]:
+        if region in model["metrics"]:
+            cells = "".join(f"<td>{model['metrics'][region][metric.key]:.4f}</td>" for metric in METRICS)
+            change = model["change"][region]
+            gap = f"{change['mean']:+.4f} ({change['low']:+.4f} to {change['high']:+.4f})"
+            rows.append(f"<tr><th>{html.escape(model['model'])}</th>{cells}<td>{gap}</td></tr>")
+    return f"<h2>{region}</h2><table><tr><th>model</th>{head}<th>AbsRel against the first</th></tr>{''.join(rows)}</table>"

@@ -1,0 +1,36 @@
+"""Records as the JSON that the command line and the endpoints promise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blurdepth.store.records import Job, Sample
+from blurdepth.workspace import Workspace
+
+
+def sample_report(workspace: Workspace, sample: Sample) -> dict[str, Any]:
+    """A sample with the paths of its picture and its target."""
+    return {
+        "id": sample.id,
+        "image": str(workspace.pictures.path(sample.image)),
+        "target": str(workspace.arrays.path(sample.target)),
+        "status": sample.status,
+        "reason": sample.reason,
+        "scores": sample.scores,
+    }
+
+
+def job_report(workspace: Workspace, job: Job) -> dict[str, Any]:
+    """A job with the path of its checkpoint."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "status": job.status,
+        "step": job.step,
+        "steps": job.steps,
+        "metrics": job.metrics,
+        "checkpoint": str(workspace.folder / job.checkpoint) if job.checkpoint else "",
+        "activity": job.activity,
+        "seconds_left": job.seconds_left,
+        "error": job.error,
+    }

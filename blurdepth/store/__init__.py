@@ -1,0 +1,27 @@
+"""The only place that knows SQL: one SQLite file for frames, samples, decisions, versions and jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from blurdepth.store.database import Database
+from blurdepth.store.jobs import Jobs
+from blurdepth.store.samples import Samples
+from blurdepth.store.versions import Versions
+
+
+class Store:
+    """Everything that is kept in rows, by subject.
+
+    Args:
+        path: the SQLite file; made and migrated as needed.
+
+    Raises:
+        StorageError: see `Database`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        database = Database(path)
+        self.samples = Samples(database)
+        self.versions = Versions(database)
+        self.jobs = Jobs(database)

@@ -1,0 +1,232 @@
+"""Tab 4: two models on one frame, on one scale, in pictures and in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth.errors import InputError
+from blurdepth.estimators import BUNDLED
+from blurdepth.images import LIMITS, Rgb, read_bytes
+from blurdepth.metrics import METRICS
+from blurdepth.render import Range, depth_picture, difference_picture
+from blurdepth.store.records import Sample
+from blurdepth.ui import html
+from blurdepth.ui.shared import (
+    HEAVY,
+    LIGHT,
+    FrameInput,
+    clicked,
+    download_progress,
+    example_cards,
+    example_frame,
+    model_choices,
+    picture_grid,
+    told,
+)
+from blurdepth.workspace import Workspace
+
+MODES = ["Slider", "Side by side", "Difference"]
+RECENT = 18
+_REGIONS = {"all": "whole image", "static": "at rest", "blurred": "blurred", "mixed": "blurred, depths mixed"}
+_NO_RESULT = html.empty(
+    "Nothing to compare yet", "Choose a frame below or drop your own, then press Compare."
+)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    rgb: Rgb
+    words: str
+    target: NDArray[np.float32] | None = None
+    regions: NDArray[np.uint8] | None = None
+
+
+class CompareTab:
+    """The components and handlers of this tab.
+
+    Args:
+        workspace: the data folder.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.frame_id = gr.State("")
+        gr.Markdown(
+            "See how two models understand the same frame. Samples and their targets give numbers too."
+        )
+        with gr.Row():
+            with gr.Column(scale=1, min_width=300):
+                self._lay_out_inputs()
+            with gr.Column(scale=3, min_width=320):
+                self._lay_out_results()
+        self._connect()
+
+    def _lay_out_inputs(self) -> None:
+        self.upload = FrameInput(label="Frame, sharp or blurred", height=160)
+        gr.Markdown(f"{LIMITS}. Or choose one:", elem_classes="bd-note")
+        self.samples = picture_grid("Samples and examples", value="", elem_id="compare-samples")
+        choices = model_choices(self.workspace)
+        self.first = gr.Dropdown(
+            choices, value=BUNDLED, label="Model A (base)", allow_custom_value=True, elem_id="model-a"
+        )
+        self.second = gr.Dropdown(
+            choices, value=BUNDLED, label="Model B", allow_custom_value=True, elem_id="model-b"
+        )
+        self.start = gr.Button("Compare", variant="primary", elem_id="compare")
+
+    def _lay_out_results(self) -> None:
+        self.mode = gr.Radio(MODES, value=MODES[0], label="View", elem_id="compare-mode")
+        self.subject = gr.HTML(_NO_RESULT, elem_id="compare-frame")
+        self.slider = gr.ImageSlider(
+            label="Model A | Model B",
+            format="png",
+            visible=False,
+            elem_id="compare-slider",
+            buttons=["fullscreen"],
+        )
+        self.pair = gr.HTML("", visible=False, elem_id="compare-pair")
+        self.difference = gr.HTML("", visible=False, elem_id="compare-difference")
+        self.scale = gr.HTML("", elem_id="compare-scale")
+        self.numbers = gr.HTML("", elem_id="compare-numbers")
+
+    def _connect(self) -> None:
+        chosen = [self.frame_id, self.subject]
+        asked = [self.frame_id, self.first, self.second]
+        results = [self.subject, self.slider, self.pair, self.difference, self.scale, self.numbers]
+        came = (
+            self.upload.upload(told(self.keep_upload), self.upload, chosen, **LIGHT),
+            self.samples.click(told(self.select), None, chosen, **LIGHT),
+            self.start.click(lambda: None, None, None, **LIGHT),
+        )
+        for event in came:
+            event.success(told(self.compare), asked, results, **HEAVY).success(
+                self.show_mode, self.mode, [self.slider, self.pair, self.difference], **LIGHT
+            )
+        self.mode.change(self.show_mode, self.mode, [self.slider, self.pair, self.difference], **LIGHT)
+
+    def cards(self) -> str:
+        """The newest samples, then the example frames."""
+        samples = self.workspace.store.samples.newest(RECENT)
+        cards = [
+            html.Card(
+                f"sample:{sample.id}",
+                self.workspace.thumbnail(sample.image),
+                f"Sample {sample.id}, {sample.status}: has a target",
+                sample.status,
+                "target",
+            )
+            for sample in samples
+        ]
+        examples = [html.Card(f"example:{each.id}", each.picture, each.title) for each in example_cards()]
+        return html.grid([*cards, *examples])
+
+    def keep_upload(self, path: str | None) -> tuple[str, str]:
+        """Keep the uploaded frame."""
+        if path is None:
+            raise InputError(f"No file came through: choose a picture ({LIMITS}).")
+        return self._keep_frame(Path(path))
+
+    def _keep_frame(self, path: Path) -> tuple[str, str]:
+        frame = self.workspace.add_frame(read_bytes(path), path.name)
+        return f"frame:{frame.id}", html.notice("Looking at the frame…")
+
+    def select(self, event: gr.EventData) -> tuple[str, str]:
+        """Choose a sample or an example."""
+        name = clicked(event)
+        if name.startswith("example:"):
+            return self._keep_frame(example_frame(name.removeprefix("example:")))
+        return name, html.notice("Looking at the sample…")
+
+    def choose_models(self, job_id: str | None) -> tuple[Any, Any]:
+        """The base and the result of a fine-tune as models A and B."""
+        if not job_id:
+            return self.model_updates()
+        job = self.workspace.store.jobs.job(job_id)
+        return self.model_updates(job.settings.get("base"), job.id)
+
+    def model_updates(self, first: str | None = None, second: str | None = None) -> tuple[Any, Any]:
+        """Both lists of models, as long as they are now."""
+        choices = model_choices(self.workspace)
+        chosen = ({"value": name} if name else {} for name in (first, second))
+        a, b = (gr.update(choices=choices, **value) for value in chosen)
+        return a, b
+
+    def compare(
+        self,
+        chosen: str,
+        first: str,
+        second: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Any, ...]:
+        """Pictures and numbers of both models on the chosen frame."""
+        from blurdepth.evaluate import compare
+
+        subject = self._subject(chosen)
+        predictions = []
+        for name in (first, second):
+            progress(len(predictions) / 2, desc=f"Estimating depth with {name}")
+            estimator = self.workspace.estimator(name, download_progress(progress, name))
+            predictions.append(estimator.predict_inverse(subject.rgb))
+        result = compare(predictions[0], predictions[1], subject.target, subject.regions)
+        depths = [depth_picture(each, result.span) for each in (result.first, result.second)]
+        unit = " /m" if subject.target is not None else ""
+        pair = zip(depths, (f"A: {first}", f"B: {second}"), strict=True)
+        difference = difference_picture(result.difference, result.reach)
+        span = Range(-result.reach, result.reach)
+        return (
+            self._figure(subject.rgb, "Frame", subject.words),
+            tuple(str(self.workspace.keep_picture(depth)) for depth in depths),
+            '<div class="bd-pair">' + "".join(self._figure(depth, words) for depth, words in pair) + "</div>",
+            self._figure(difference, "B − A", "orange: B is nearer")
+            + html.scale_bar(span, unit, "difference"),
+            html.scale_bar(result.span, unit),
+            _numbers(result.metrics),
+        )
+
+    def _figure(self, rgb: Rgb, caption: str, note: str = "") -> str:
+        return html.figure(self.workspace.keep_picture(rgb), caption, note)
+
+    def _subject(self, chosen: str) -> _Subject:
+        kind, _, name = chosen.partition(":")
+        if kind == "sample":
+            return self._sample_subject(self.workspace.store.samples.sample(name))
+        if kind == "frame":
+            frame = self.workspace.store.samples.frame(name)
+            return _Subject(self.workspace.pictures.picture(frame.image), frame.name)
+        raise InputError("No frame is chosen: drop a picture, or press a sample or an example.")
+
+    def _sample_subject(self, sample: Sample) -> _Subject:
+        return _Subject(
+            self.workspace.pictures.picture(sample.image),
+            f"sample {sample.id}, {sample.status}",
+            self.workspace.arrays.array(sample.target),
+            self.workspace.pictures.picture(sample.regions)[..., 0],
+        )
+
+    def show_mode(self, mode: str) -> tuple[Any, ...]:
+        """Show one of the three views."""
+        return tuple(gr.update(visible=mode == each) for each in MODES)
+
+
+def _numbers(metrics: tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]] | None) -> str:
+    if metrics is None:
+        return html.notice(
+            "This frame has no target depth: B is fitted to A by least squares, and there are no numbers."
+        )
+    base, tuned = metrics
+    rows = []
+    for region, words in _REGIONS.items():
+        if region in base:
+            cells = (f"{base[region][each.key]:.3f} → {tuned[region][each.key]:.3f}" for each in METRICS)
+            rows.append((words, *cells))
+    head = ("A → B", *(f"{each.label} {'↓' if each.better == 'lower' else '↑'}" for each in METRICS))
+    words = (
+        "Both fitted to the target by least squares in inverse depth; ↓ lower is better, ↑ higher is better."
+    )
+    return html.table(head, rows) + f'<p class="bd-note">{words}</p>'

@@ -1,0 +1,165 @@
+"""The few pieces of HTML that the page is made of beyond Gradio's components. All text is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from blurdepth.prompts import Reading
+from blurdepth.render import Range, css_gradient
+from blurdepth.store.records import Counts, Job
+
+STATUS_WORDS = {
+    "queued": "waiting for its turn",
+    "running": "running",
+    "done": "done",
+    "stopped": "stopped",
+    "interrupted": "interrupted",
+    "failed": "failed",
+}
+
+
+def url_of(path: Path) -> str:
+    """The address under which the page finds a picture of the data folder."""
+    return "gradio_api/file=" + quote(str(path))
+
+
+def figure(path: Path, caption: str, note: str = "") -> str:
+    """A picture with its name under it; a click opens it in full size."""
+    aside = f' <span class="bd-note">{escape(note)}</span>' if note else ""
+    return (
+        f'<figure class="bd-figure"><a href="{url_of(path)}" target="_blank" rel="noopener">'
+        f'<img src="{url_of(path)}" alt="{escape(caption)}"></a><figcaption>{escape(caption)}{aside}</figcaption></figure>'
+    )
+
+
+def empty(title: str, advice: str) -> str:
+    """What stands where nothing is yet: what will be here, and the one thing to do."""
+    picture = '<div class="bd-empty-picture" aria-hidden="true"><i></i><i></i><i></i></div>'
+    return f'<div class="bd-empty">{picture}<b>{escape(title)}</b><span>{escape(advice)}</span></div>'
+
+
+def notice(text: str) -> str:
+    """A sentence that should be seen."""
+    return f'<div class="bd-notice" role="status">{escape(text)}</div>'
+
+
+@dataclass(frozen=True)
+class Card:
+    """One picture of a grid. `status` colours its edge; `badge` is a word or two on it."""
+
+    id: str
+    picture: Path
+    title: str
+    status: str = ""
+    badge: str = ""
+
+
+def grid(cards: Iterable[Card], selected: str = "") -> str:
+    """Small pictures that can be clicked and reached by keyboard; see `picture_grid` for the events."""
+    pieces = []
+    for card in cards:
+        chosen = " bd-chosen" if card.id == selected else ""
+        badge = f'<span class="bd-badge">{escape(card.badge)}</span>' if card.badge else ""
+        pieces.append(
+            f'<button type="button" class="bd-card bd-{escape(card.status)}{chosen}" data-id="{escape(card.id)}" '
+            f'title="{escape(card.title)}" aria-label="{escape(card.title)}">'
+            f'<img loading="lazy" src="{url_of(card.picture)}" alt="">{badge}</button>'
+        )
+    return f'<div class="bd-grid">{"".join(pieces)}</div>'
+
+
+def chips(reading: Reading) -> str:
+    """What of a prompt was understood, with strengths, and in grey what was not."""
+    known = "".join(f'<span class="bd-chip">{escape(term.label)}</span>' for term in reading.understood)
+    if not reading.ignored:
+        return f'<div class="bd-chips">{known}</div>'
+    words = "".join(f'<span class="bd-chip bd-ignored">{escape(word)}</span>' for word in reading.ignored)
+    return f'<div class="bd-chips">{known}<span class="bd-note">ignored:</span>{words}</div>'
+
+
+def scale_bar(span: Range, unit: str, kind: str = "depth") -> str:
+    """The colour map with its two ends in numbers."""
+    words = ("far", "near") if kind == "depth" else ("farther than base", "nearer than base")
+    left, right = (
+        f"{word} {value:.3g}{unit}" for word, value in zip(words, (span.low, span.high), strict=True)
+    )
+    return (
+        f'<div class="bd-scale"><span>{escape(left)}</span><div style="background:{css_gradient(kind)}"></div>'
+        f"<span>{escape(right)}</span></div>"
+    )
+
+
+def bar(share: float, label: str) -> str:
+    """A progress bar with its words."""
+    percent = round(100 * min(max(share, 0), 1))
+    return (
+        f'<div class="bd-bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent}" '
+        f'aria-label="{escape(label)}"><i style="width:{percent}%"></i></div><div class="bd-note">{escape(label)}</div>'
+    )
+
+
+def header(device: str, counts: Counts, job: Job | None) -> str:
+    """The line that is always there: where it runs, how many samples, and what is running."""
+    numbers = "".join(
+        f'<span class="bd-count bd-{name}"><b>{number}</b> {name}</span>'
+        for name, number in (
+            ("pending", counts.pending),
+            ("accepted", counts.accepted),
+            ("rejected", counts.rejected),
+        )
+    )
+    chip = ""
+    if job is not None:
+        share = f"{100 * job.step // job.steps} %" if job.steps else STATUS_WORDS[job.status]
+        chip = f'<button type="button" class="bd-job" data-tab="train">fine-tune {escape(job.id)}: {escape(share)}</button>'
+    return (
+        f'<div class="bd-header"><h1>blurdepth</h1><span class="bd-note">{escape(device)}</span>'
+        f'<span class="bd-counts" aria-live="polite">{numbers}</span>{chip}</div>'
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A plain table; the first column names the row."""
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="bd-table"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def facts(values: Mapping[str, str], title: str) -> str:
+    """A folded list of names and values."""
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in values.items())
+    return f'<details class="bd-facts"><summary>{escape(title)}</summary><dl>{rows}</dl></details>'
+
+
+def log(text: str, *, opened: bool) -> str:
+    """The end of a log, folded unless it matters."""
+    state = " open" if opened else ""
+    return (
+        f'<details class="bd-facts"{state}><summary>Log</summary><pre>{escape(text)}</pre></details>'
+        if text
+        else ""
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the words of a clock.
+
+    >>> duration(75), duration(4), duration(None)
+    ('1 min 15 s', '4 s', '')
+    """
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,177 @@
+"""The page: a header that is always there, and five tabs in the order of the work."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from blurdepth import jobs
+from blurdepth.estimators import device_words, warm_up
+from blurdepth.images import MAX_BYTES
+from blurdepth.ui import api, html
+from blurdepth.ui.compare import CompareTab
+from blurdepth.ui.curate import CurateTab
+from blurdepth.ui.dataset import DatasetTab
+from blurdepth.ui.generate import GenerateTab
+from blurdepth.ui.shared import ASSETS, LIGHT, told
+from blurdepth.ui.train import TrainTab
+from blurdepth.workspace import Workspace
+
+_STATIC = Path(__file__).parent / "static"
+_SECONDS_BETWEEN_LOOKS = 2.0
+# Fonts of the reader's own system: the page asks no other host for anything.
+_SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
+_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
+
+
+class Page:
+    """All of the page for one data folder; `blocks` is what Gradio serves."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        with gr.Blocks(title="blurdepth", delete_cache=(3600, 86400)) as self.blocks:
+            # A fixed key and secret, so that what a browser remembers outlives a restart; nothing in it is secret.
+            self.memory = gr.BrowserState({}, storage_key="blurdepth", secret="blurdepth")
+            self.header = gr.HTML(self.header_now(), elem_id="header")
+            with gr.Tabs(selected="generate") as self.tabs:
+                with self._tab("1 Generate", "generate") as generate:
+                    self.generate = GenerateTab(workspace, self.memory)
+                with self._tab("2 Curate", "curate") as curate:
+                    self.curate = CurateTab(workspace, self.memory)
+                with self._tab("3 Train", "train") as train:
+                    self.train = TrainTab(workspace)
+                with self._tab("4 Compare", "compare") as compare:
+                    self.compare = CompareTab(workspace)
+                with self._tab("5 Dataset", "dataset") as dataset:
+                    self.dataset = DatasetTab(workspace)
+            self._connect_tabs(curate, train, compare, dataset)
+            self._connect_ways_on()
+            self._connect_start(generate)
+            api.add_endpoints(workspace)
+
+    def _tab(self, label: str, name: str) -> gr.Tab:
+        return gr.Tab(label, id=name, elem_id=f"tab-{name}", render_children=True)
+
+    def _connect_tabs(self, curate: gr.Tab, train: gr.Tab, compare: gr.Tab, dataset: gr.Tab) -> None:
+        curate.select(
+            told(self.curate.show), [self.curate.which, self.curate.current], self.curate.view, **LIGHT
+        )
+        train.select(
+            told(self.refresh_train), self.train.job, [*self._train_choices, *self.train.view], **LIGHT
+        )
+        models = [self.compare.first, self.compare.second]
+        compare.select(
+            lambda: (self.compare.cards(), *self.compare.model_updates()),
+            None,
+            [self.compare.samples, *models],
+            **LIGHT,
+        )
+        dataset.select(
+            self.dataset.show,
+            None,
+            [self.dataset.versions, self.dataset.reasons, self.dataset.place],
+            **LIGHT,
+        )
+
+    @property
+    def _train_choices(self) -> list[Any]:
+        return [self.train.version, self.train.base, self.train.job]
+
+    def refresh_train(self, job_id: str | None) -> tuple[Any, ...]:
+        """Lists and card of the training tab as they are now."""
+        newest = next((job.id for job in self.workspace.store.jobs.jobs()), None)
+        chosen = job_id or newest
+        base = self.compare.model_updates()[0]
+        return self.train.version_choices(), base, self.train.job_choices(chosen), *self.train.show(chosen)
+
+    def _connect_ways_on(self) -> None:
+        ways = (
+            (self.generate.onward, "curate"),
+            (self.curate.onward, "train"),
+        )
+        for button, name in ways:
+            button.click(lambda name=name: gr.Tabs(selected=name), None, self.tabs, **LIGHT)
+        models = [self.compare.first, self.compare.second]
+        self.train.onward.click(told(self.compare.choose_models), self.train.job, models, **LIGHT).then(
+            lambda: gr.Tabs(selected="compare"), None, self.tabs, **LIGHT
+        )
+
+    def _connect_start(self, generate: gr.Tab) -> None:
+        tab = self.generate
+        restored = [
+            tab.upload,
+            tab.frame_id,
+            tab.prompt,
+            tab.negative,
+            tab.model,
+            tab.shown,
+            tab.variants,
+            tab.onward,
+        ]
+        loaded = self.blocks.load(self.recognise, self.memory, self.memory, **LIGHT)
+        loaded.then(tab.restore, self.memory, restored, **LIGHT).then(
+            told(tab.show_frame), [tab.frame_id, tab.model], tab.frame, **LIGHT
+        )
+        loaded.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
+        timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)
+        timer.tick(self.header_now, None, self.header, **LIGHT)
+        timer.tick(told(self.watch), self.train.job, self.train.view, **LIGHT)
+        generate.select(self.header_now, None, self.header, **LIGHT)
+
+    def recognise(self, memory: dict[str, Any] | None) -> dict[str, Any]:
+        """Give a new browser a name, by which undo knows whose decisions are whose."""
+        return {"actor": uuid.uuid4().hex[:12], **(memory or {})}
+
+    def watch(self, job_id: str | None) -> tuple[Any, ...]:
+        """The training tab while something runs; nothing changes otherwise."""
+        if not job_id or self.workspace.store.jobs.job(job_id).status != "running":
+            return tuple(gr.skip() for _ in self.train.view)
+        return self.train.show(job_id)
+
+    def header_now(self) -> str:
+        """Device, counts and the running job."""
+        jobs.tend(self.workspace)
+        active = [*self.workspace.store.jobs.jobs("running"), *self.workspace.store.jobs.jobs("queued")]
+        return html.header(device_words(), self.workspace.store.samples.counts(), next(iter(active), None))
+
+
+def serve(workspace: Workspace, host: str, port: int) -> None:
+    """Build the page, serve it, and load the heavy libraries in the background once it answers.
+
+    Args:
+        workspace: the data folder; its pictures are served, its database and jobs are not.
+        host: address to listen on.
+        port: the first one tried.
+    """
+    gr.set_static_paths([ASSETS, workspace.pictures.root, workspace.folder / "previews"])
+    page = Page(workspace)
+    page.blocks.launch(
+        server_name=host,
+        server_port=port,
+        theme=theme(),
+        css_paths=[_STATIC / "style.css"],
+        head=f"<script>{(_STATIC / 'keys.js').read_text()}</script>",
+        allowed_paths=[
+            str(workspace.pictures.root),
+            str(workspace.folder / "previews"),
+            str(workspace.arrays.root),
+        ],
+        blocked_paths=[str(workspace.folder / "blurdepth.db"), str(workspace.folder / "jobs")],
+        max_file_size=MAX_BYTES,
+        footer_links=[],
+        ssr_mode=False,
+        prevent_thread_lock=True,
+    )
+    threading.Thread(target=warm_up, daemon=True).start()
+    page.blocks.block_thread()
+
+
+def theme() -> gr.themes.Base:
+    """Calm and photographic: greys and one warm accent."""
+    return gr.themes.Base(
+        primary_hue="orange", secondary_hue="gray", neutral_hue="gray", font=_SANS, font_mono=_MONO
+    )

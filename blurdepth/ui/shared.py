@@ -1,0 +1,140 @@
+"""What all tabs share: how errors are told, how pictures are clicked, which models there are."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+
+from blurdepth.errors import BlurdepthError, NotFoundError
+from blurdepth.estimators import KNOWN_MODELS
+from blurdepth.ui import html
+from blurdepth.workspace import Workspace
+
+# One heavy computation at a time; the light ones never wait for it.
+HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1, "api_visibility": "private"}
+LIGHT: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+_EXAMPLES = ASSETS / "frames"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CLICK = """
+element.addEventListener('click', event => {
+  const card = event.target.closest('[data-id]');
+  if (card) trigger('click', {id: card.dataset.id});
+});
+"""
+
+
+def told(function: Callable[P, T]) -> Callable[P, T]:
+    """Show a `BlurdepthError` of a handler as a notice on the page, or as the error of an endpoint."""
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def steps(*args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
+            try:
+                yield from function(*args, **kwargs)
+            except BlurdepthError as error:
+                raise _notice(error) from error
+
+        return steps  # type: ignore[return-value]
+
+    @functools.wraps(function)
+    def once(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except BlurdepthError as error:
+            raise _notice(error) from error
+
+    return once
+
+
+def _notice(error: BlurdepthError) -> gr.Error:
+    return gr.Error(escape(str(error), quote=False), title="That did not work", print_exception=False)
+
+
+class FrameInput(gr.Image):
+    """An image input that hands over the very file that came, so that we decode it and say what is wrong with it."""
+
+    is_template = True
+
+    def __init__(self, label: str, **more: Any) -> None:
+        super().__init__(
+            label=label,
+            sources=["upload", "clipboard"],
+            image_mode=None,
+            type="filepath",
+            format="png",
+            **more,
+        )
+
+    def preprocess(self, payload: Any) -> str | None:
+        """The path of the upload."""
+        return payload.path if payload else None
+
+
+def example_cards() -> list[html.Card]:
+    """The example frames that ship with the project."""
+    return [
+        html.Card(path.name, path, path.stem.replace("_", " ")) for path in sorted(_EXAMPLES.glob("*.jpg"))
+    ]
+
+
+def example_frame(name: str) -> Path:
+    """The file of an example frame.
+
+    Raises:
+        NotFoundError: there is none of this name.
+    """
+    for path in _EXAMPLES.glob("*.jpg"):
+        if path.name == name:
+            return path
+    raise NotFoundError(f"There is no example frame {name!r}: reload the page.")
+
+
+def picture_grid(label: str, **more: Any) -> gr.HTML:
+    """An HTML component for `html.grid`; its `click` event carries the id of the card (see `clicked`)."""
+    return gr.HTML(js_on_load=_CLICK, label=label, **more)
+
+
+def clicked(event: gr.EventData) -> str:
+    """The id of the card that was clicked.
+
+    Raises:
+        NotFoundError: the event carries none.
+    """
+    found = (event._data or {}).get("id")
+    if not isinstance(found, str):
+        raise NotFoundError("The picture that was clicked is not there any more: reload the page.")
+    return found
+
+
+def model_choices(workspace: Workspace) -> list[tuple[str, str]]:
+    """(label, name) of every model that is one click away: the known ones and the checkpoints of jobs."""
+    known = [(_model_label(model), model.id) for model in KNOWN_MODELS]
+    jobs = [job for job in workspace.store.jobs.jobs("done") if job.checkpoint]
+    return [*((f"Fine-tuned {job.id} (from {job.settings.get('base')})", job.id) for job in jobs), *known]
+
+
+def _model_label(model: Any) -> str:
+    size = f"{model.download_mb} MB download, {model.licence}" if model.download_mb else "ready"
+    return f"{model.name} ({size})"
+
+
+def download_progress(progress: gr.Progress, model: str) -> Callable[[int, int], None]:
+    """A callback that shows how far the download of a model has come."""
+
+    def show(done: int, total: int) -> None:
+        progress(
+            (done, total), desc=f"Downloading {model}: {done // 10**6} of {total // 10**6} MB", unit="bytes"
+        )
+
+    return show

@@ -1,0 +1,230 @@
+"""Tab 3: turn the accepted samples into a dataset version, fine-tune on it in the background, and watch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from blurdepth import jobs
+from blurdepth.errors import InputError
+from blurdepth.estimators import BUNDLED
+from blurdepth.metrics import METRICS
+from blurdepth.recipe import PRESETS
+from blurdepth.store.records import RESUMABLE, UNFINISHED, Job
+from blurdepth.ui import html
+from blurdepth.ui.shared import LIGHT, model_choices, told
+from blurdepth.workspace import Workspace
+
+PRESET_WORDS = {
+    "quick": "minutes on a laptop, towards the depth of the whole exposure",
+    "blur-aware": "20 epochs at full size, towards the depth of the whole exposure; wants a GPU",
+    "paper": "120 epochs, towards the sharp frame's depth, as in the paper; wants a GPU",
+}
+PLOTS = ("loss", "abs_rel", "rmse", "delta_1")
+_COLOURS = {"training": "#d9642c", "base": "#9a9a9a", "blurred": "#d9642c", "sharp": "#3b7dd8"}
+_NO_JOB = html.empty(
+    "No fine-tune yet", "Choose a dataset version and press Start: it goes on when you close the page."
+)
+
+
+class TrainTab:
+    """The components and handlers of this tab.
+
+    Args:
+        workspace: the data folder.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        gr.Markdown(
+            "Fine-tune a depth model on what you accepted. It runs in the background and outlives this page."
+        )
+        with gr.Row():
+            with gr.Column(scale=1, min_width=300):
+                self._lay_out_start()
+            with gr.Column(scale=2, min_width=320):
+                self._lay_out_job()
+        self._connect()
+
+    def _lay_out_start(self) -> None:
+        self.note = gr.Textbox(
+            "", label="Note for a new dataset version", placeholder="optional", max_length=200
+        )
+        self.snapshot = gr.Button("Make a dataset version of the accepted samples", elem_id="snapshot")
+        self.version = gr.Dropdown([], label="Dataset version", elem_id="version")
+        self.base = gr.Dropdown(
+            model_choices(self.workspace),
+            value=BUNDLED,
+            label="Base model",
+            allow_custom_value=True,
+            elem_id="base",
+        )
+        choices = [(f"{name}: {words}", name) for name, words in PRESET_WORDS.items() if name in PRESETS]
+        self.preset = gr.Radio(choices, value="quick", label="Preset", elem_id="preset")
+        self.start = gr.Button("Start fine-tune", variant="primary", elem_id="start-finetune")
+
+    def _lay_out_job(self) -> None:
+        self.job = gr.Dropdown([], label="Job", elem_id="job")
+        self.card = gr.HTML(_NO_JOB, elem_id="job-card")
+        with gr.Row():
+            self.stop = gr.Button("Stop", interactive=False, elem_id="stop")
+            self.resume = gr.Button("Resume", interactive=False, elem_id="resume")
+            self.onward = gr.Button("Compare with its base", interactive=False, elem_id="to-compare")
+        labels = {"loss": "Training loss", **{metric.key: metric.label for metric in METRICS}}
+        self.plots = []
+        for first in (0, 2):
+            with gr.Row():
+                self.plots += [_plot(name, labels[name]) for name in PLOTS[first : first + 2]]
+        self.table = gr.HTML("", elem_id="jobs")
+
+    @property
+    def view(self) -> list[Any]:
+        """What `show` gives values for."""
+        return [self.card, self.stop, self.resume, self.onward, *self.plots, self.table]
+
+    def _connect(self) -> None:
+        self.snapshot.click(told(self.make_version), self.note, [self.version, self.note], **LIGHT)
+        asked = [self.version, self.base, self.preset]
+        self.start.click(told(self.launch), asked, self.job, **LIGHT).success(
+            told(self.show), self.job, self.view, **LIGHT
+        )
+        self.stop.click(told(self.stopping), self.job, None, **LIGHT).then(
+            told(self.show), self.job, self.view, **LIGHT
+        )
+        self.resume.click(told(self.resuming), self.job, None, **LIGHT).then(
+            told(self.show), self.job, self.view, **LIGHT
+        )
+        self.job.change(told(self.show), self.job, self.view, **LIGHT)
+
+    def make_version(self, note: str) -> tuple[Any, str]:
+        """Make a version, and choose it."""
+        version = self.workspace.store.versions.snapshot(note)
+        gr.Info(f"{version.id}: {version.samples} samples of {version.frames} frames.")
+        return self.version_choices(version.id), ""
+
+    def version_choices(self, chosen: str | None = None) -> Any:
+        """All versions, the newest chosen if none is named."""
+        versions = self.workspace.store.versions.versions()
+        choices = [
+            (f"{each.id}: {each.samples} samples of {each.frames} frames {each.note}", each.id)
+            for each in versions
+        ]
+        return gr.update(choices=choices, value=chosen or (versions[0].id if versions else None))
+
+    def job_choices(self, chosen: str | None = None) -> Any:
+        """All jobs, the newest chosen if none is named."""
+        found = self.workspace.store.jobs.jobs()
+        choices = [(f"{job.id}: {job.kind} on {job.settings.get('version')}", job.id) for job in found]
+        return gr.update(choices=choices, value=chosen or (found[0].id if found else None))
+
+    def launch(self, version: str | None, base: str, preset: str) -> Any:
+        """Queue the fine-tune and choose its job."""
+        if not version:
+            raise InputError("No dataset version is chosen: make one of the accepted samples first.")
+        return self.job_choices(jobs.submit_finetune(self.workspace, version, base, preset).id)
+
+    def stopping(self, job_id: str | None) -> None:
+        """Ask the job to stop."""
+        jobs.stop(self.workspace, _chosen(job_id))
+        gr.Info("It stops after this step; Resume goes on from there.")
+
+    def resuming(self, job_id: str | None) -> None:
+        """Let the job go on."""
+        jobs.resume(self.workspace, _chosen(job_id))
+
+    def show(self, job_id: str | None) -> tuple[Any, ...]:
+        """The card, the buttons, the curves and the table, as they are now."""
+        jobs.tend(self.workspace)
+        found = self.workspace.store.jobs.jobs()
+        if not job_id or not found:
+            off = gr.update(interactive=False)
+            return _NO_JOB, off, off, off, *[None] * len(PLOTS), ""
+        job = self.workspace.store.jobs.job(job_id)
+        running = job.status in UNFINISHED
+        points = self.workspace.store.jobs.points(job_id)
+        return (
+            self.job_card(job),
+            gr.update(interactive=running and not job.stop_requested),
+            gr.update(interactive=job.status in RESUMABLE),
+            gr.update(interactive=bool(job.checkpoint)),
+            *(_curve(name, points) for name in PLOTS),
+            _jobs_table(found),
+        )
+
+    def job_card(self, job: Job) -> str:
+        """State, progress, time left, what went wrong, and the log."""
+        words = (
+            html.STATUS_WORDS[job.status] if not job.stop_requested or job.status != "running" else "stopping"
+        )
+        state = f'<span class="bd-state bd-{job.status}">{words}</span>'
+        left = html.duration(job.seconds_left)
+        label = f"step {job.step} of {job.steps}" + (f", {left} left" if left else "")
+        bar = html.bar(job.step / job.steps, label) if job.steps else ""
+        activity = html.notice(job.activity) if job.status == "running" and job.activity else ""
+        error = html.notice(job.error.split("\n")[0]) if job.error else ""
+        log = html.log(jobs.log_tail(self.workspace, job.id), opened=job.status in ("interrupted", "failed"))
+        title = f"{job.kind} {job.id} of {job.settings.get('base')} on {job.settings.get('version')}"
+        return f'<div class="bd-jobcard"><b>{html.escape(title)}</b> {state}{bar}{activity}{error}{_gain(job)}{log}</div>'
+
+
+def _chosen(job_id: str | None) -> str:
+    if not job_id:
+        raise InputError("No job is chosen: start a fine-tune first.")
+    return job_id
+
+
+def _plot(name: str, label: str) -> gr.LinePlot:
+    return gr.LinePlot(
+        x="step",
+        y=name,
+        color="series",
+        color_map=_COLOURS,
+        title=label,
+        height=220,
+        x_title="step",
+        y_title=" ",
+        elem_id=f"plot-{name}",
+        min_width=260,
+    )
+
+
+def _curve(name: str, points: dict[str, list[tuple[int, float]]]) -> pd.DataFrame:
+    """One plot's rows. A metric has the curves blurred and sharp, and the base's value on the blurred as a level line."""
+    rows: list[tuple[int, str, float]] = []
+    if name == "loss":
+        rows = [(step, "training", value) for step, value in points.get("loss", [])]
+    else:
+        for series in ("blurred", "sharp"):
+            rows += [(step, series, value) for step, value in points.get(f"{name}/{series}", [])]
+        level = points.get(f"{name}/blurred", [])[:1]
+        rows += [(step, "base", value) for _, value in level for step in sorted({row[0] for row in rows})]
+    return pd.DataFrame(rows, columns=["step", "series", name])
+
+
+def _gain(job: Job) -> str:
+    base, tuned = job.metrics.get("base"), job.metrics.get("tuned")
+    if not base or not tuned:
+        return ""
+    rows = []
+    for region, words in (("all", "blurred images"), ("mixed", "mixed pixels"), ("sharp", "sharp frames")):
+        if region in base and region in tuned:
+            before, after = base[region]["abs_rel"], tuned[region]["abs_rel"]
+            rows.append((words, f"{before:.4f}", f"{after:.4f}", f"{100 * (after / before - 1):+.1f} %"))
+    return html.table(("AbsRel (lower is better)", "base", "fine-tuned", "change"), rows)
+
+
+def _jobs_table(found: list[Job]) -> str:
+    rows = [
+        (
+            job.id,
+            html.STATUS_WORDS[job.status],
+            str(job.settings.get("version")),
+            str(job.settings.get("base")),
+            str(job.settings.get("preset")),
+            f"{job.step} / {job.steps}",
+        )
+        for job in found
+    ]
+    return html.table(("job", "state", "data", "base", "preset", "steps"), rows)

@@ -1,0 +1,71 @@
+"""What several tests need: small real models, frames and data folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blurdepth.images import encode_png
+
+
+def street_frame(seed: int = 0, width: int = 196, height: int = 84) -> bytes:
+    """A PNG with sky, road and a few standing boxes: enough for depth to have something to say."""
+    rng = np.random.default_rng(seed)
+    rows = np.linspace(0, 1, height)[:, None, None]
+    frame = np.where(rows < 0.45, [150, 180, 220], 90 + 40 * rows) + rng.normal(0, 6, (height, width, 3))
+    for _ in range(3):
+        x, y, side = rng.integers(10, width - 40), rng.integers(height // 3, height // 2), rng.integers(14, 30)
+        frame[y : y + side, x : x + side] = rng.integers(20, 220, 3)
+    return encode_png(np.clip(frame, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def frame_file(tmp_path: Path) -> Path:
+    """A frame as a file."""
+    path = tmp_path / "street.png"
+    path.write_bytes(street_frame())
+    return path
+
+
+def write_tiny_model(folder: Path, *, metric: bool = False, seed: int = 0) -> Path:
+    """A Depth Anything V2 model with few random weights, saved as the Hub has it."""
+    import torch
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+    from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPil
+
+    backbone = Dinov2Config(
+        hidden_size=24,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=70,
+        patch_size=14,
+        out_indices=[1, 2, 3, 4],
+        reshape_hidden_states=False,
+        apply_layernorm=True,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=24,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=8,
+        depth_estimation_type="metric" if metric else "relative",
+        max_depth=80 if metric else 1,
+    )
+    torch.manual_seed(seed)
+    model = DepthAnythingForDepthEstimation(config)
+    with torch.no_grad():
+        # From random weights the last ReLU may be dead everywhere.
+        model.head.conv3.bias.fill_(0.5)
+    model.save_pretrained(folder)
+    size = {"height": 70, "width": 70}
+    DPTImageProcessorPil(size=size, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny relative model."""
+    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
