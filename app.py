@@ -17,9 +17,7 @@ from blurdepth.workspace import Workspace, default_data_folder
 def main() -> int:
     """Parse settings, build, launch."""
     parser = argparse.ArgumentParser(description="blurdepth: depth models that work on motion-blurred frames")
-    parser.add_argument(
-        "--data", type=Path, default=default_data_folder(), help="the data folder (%(default)s)"
-    )
+    parser.add_argument("--data", type=Path, default=default_data_folder(), help="the data folder (%(default)s)")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
     args = parser.parse_args()

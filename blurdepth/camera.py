@@ -72,7 +72,7 @@ class Motion:
                 raise InputError(f"The object id {number} is not between 1 and 255 (0 is the static world).")
 
     def to_json(self) -> dict[str, Any]:
-        """This motion in the form of MOTION.json, the inverse of `motion_from_json`."""
+        """The motion in the form of MOTION.json, the inverse of `motion_from_json`."""
         return {
             "fov_x_deg": self.fov_x_deg,
             "camera": {"translation_m": list(self.translation_m), "rotation_deg": list(self.rotation_deg)},
@@ -106,9 +106,7 @@ def motion_from_json(text: str | Mapping[str, Any]) -> Motion:
             shutter=str(data.get("shutter", "box")),
         )
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"The motion has a value of the wrong shape ({error!r}): see `expose --help`."
-        ) from error
+        raise InputError(f"The motion has a value of the wrong shape ({error!r}): see `expose --help`.") from error
 
 
 def _vector(values: Any) -> Vector:

@@ -36,9 +36,7 @@ class TrainingSample:
     sharp_target: Path
 
 
-def split_samples(
-    samples: Sequence[tuple[str, str]], rule: SplitRule, val_share: float, seed: int
-) -> dict[str, Split]:
+def split_samples(samples: Sequence[tuple[str, str]], rule: SplitRule, val_share: float, seed: int) -> dict[str, Split]:
     """Decide which samples are held out, the same way for the same seed.
 
     With "by_frame" all variants of a frame land on the same side, so that no held-out picture has a sister in the
@@ -59,11 +57,7 @@ def split_samples(
     if len(samples) < 2:
         raise InputError(f"{len(samples)} sample is too few to train and to hold one out: accept at least 2.")
     by_frame = rule == "by_frame" and len({frame for _, frame in samples}) > 1
-    group_of: Callable[[tuple[str, str]], str] = (
-        (lambda pair: pair[1]) if by_frame else (lambda pair: pair[0])
-    )
-    groups = sorted(
-        {group_of(pair) for pair in samples}, key=lambda name: content_hash(f"{seed}/{name}".encode())
-    )
+    group_of: Callable[[tuple[str, str]], str] = (lambda pair: pair[1]) if by_frame else (lambda pair: pair[0])
+    groups = sorted({group_of(pair) for pair in samples}, key=lambda name: content_hash(f"{seed}/{name}".encode()))
     held_out = set(groups[: min(max(1, round(val_share * len(groups))), len(groups) - 1)])
     return {pair[0]: "val" if group_of(pair) in held_out else "train" for pair in samples}

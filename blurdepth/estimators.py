@@ -5,6 +5,7 @@ torch and transformers are imported inside the functions, so that the page can b
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -51,9 +52,7 @@ LARGE = "depth-anything/Depth-Anything-V2-Large-hf"
 KNOWN_MODELS = (
     KnownModel(BUNDLED, "Bundled", 0, "MIT", "starts at once, but has only ever seen rendered streets"),
     KnownModel(SMALL, "Depth Anything V2 Small", 100, "Apache-2.0", "the right choice for real photographs"),
-    KnownModel(
-        BASE, "Depth Anything V2 Base", 390, "CC-BY-NC-4.0", "the paper's model; not for commercial use"
-    ),
+    KnownModel(BASE, "Depth Anything V2 Base", 390, "CC-BY-NC-4.0", "the paper's model; not for commercial use"),
     KnownModel(LARGE, "Depth Anything V2 Large", 1341, "CC-BY-NC-4.0", "wants a GPU; not for commercial use"),
 )
 
@@ -96,9 +95,7 @@ class Estimator:
         result = self.processor.post_process_depth_estimation(outputs, target_sizes=sizes, **extra)
         values = result[0]["predicted_depth"].float().cpu().numpy().astype(np.float32)
         if not np.isfinite(values).all():
-            raise ModelError(
-                f"The model {self.name} returned values that are not numbers: use another checkpoint."
-            )
+            raise ModelError(f"The model {self.name} returned values that are not numbers: use another checkpoint.")
         return values
 
     def predict_inverse(self, rgb: Rgb) -> NDArray[np.float32]:
@@ -165,9 +162,7 @@ def load_model(folder: Path, name: str) -> tuple[Any, Any]:
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
     if not any(folder.glob("*.safetensors")):
-        raise ModelError(
-            f"The model {name} has no .safetensors weights: pickled weights are not loaded; convert them."
-        )
+        raise ModelError(f"The model {name} has no .safetensors weights: pickled weights are not loaded; convert them.")
     try:
         model, report = AutoModelForDepthEstimation.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, output_loading_info=True, dtype=torch.float32
@@ -196,9 +191,7 @@ def find_model(name: str, on_bytes: OnBytes | None = None) -> tuple[Path, str]:
     if name and folder.is_dir():
         raise ModelError(f"The folder {name} has no config.json: give one that `save_pretrained` wrote.")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise ModelError(
-            f"There is no model {name!r}: give bundled, a job (j1), a folder, or a Hub id (owner/model)."
-        )
+        raise ModelError(f"There is no model {name!r}: give bundled, a job (j1), a folder, or a Hub id (owner/model).")
     snapshot = _hub_snapshot(name, on_bytes)
     return snapshot, snapshot.name
 
@@ -230,12 +223,12 @@ def _hub_snapshot(name: str, on_bytes: OnBytes | None) -> Path:
 def _progress_class(on_bytes: OnBytes | None) -> type[Any]:
     from tqdm import tqdm
 
-    class BytesBar(tqdm):  # type: ignore[type-arg]
+    class BytesBar(tqdm):
         """Passes the bytes on instead of drawing them."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)
-            super().__init__(*args, **{**kwargs, "file": Path(os.devnull).open("w"), "disable": False})
+            super().__init__(*args, **{**kwargs, "file": io.StringIO(), "disable": False})
 
         def update(self, n: float | None = 1) -> bool | None:
             drawn = super().update(n)

@@ -99,9 +99,7 @@ def benchmark_examples(workspace: Workspace, benchmark: str) -> Iterator[Example
     if path.exists():
         scenes = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not scenes:
-            raise InputError(
-                f"The folder {path} has no scenes (.npz): name another one, or a version such as v1."
-            )
+            raise InputError(f"The folder {path} has no scenes (.npz): name another one, or a version such as v1.")
         yield from map(_read_scene, scenes)
         return
     workspace.store.versions.version(benchmark)
@@ -118,9 +116,7 @@ def _read_scene(path: Path) -> Example:
             target = scene["mean_inverse_depth"].astype(np.float32)
             depth_m = scene["depth_m"].astype(np.float32)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path} is not a scene ({error}): scenes are .npz files as written by `scenes`."
-        ) from error
+        raise InputError(f"{path} is not a scene ({error}): scenes are .npz files as written by `scenes`.") from error
     sharp_inverse = np.where(np.isfinite(depth_m), 1 / np.maximum(depth_m, 1e-3), 0)
     # Scenes hold no spread over the exposure: a mean that differs from the sharp depth by 5 % shows mixed depths.
     mixed = np.abs(target - sharp_inverse) > 0.05 * np.maximum(target, 1e-2)
@@ -155,13 +151,9 @@ def benchmark_report(workspace: Workspace, models: Sequence[str], benchmark: str
 
 def _measure(workspace: Workspace, model: str, examples: Sequence[Example]) -> dict[str, Any]:
     estimator = workspace.estimator(model)
-    each = [
-        metrics_by_region(estimator.predict_inverse(one.rgb), one.target, one.regions) for one in examples
-    ]
+    each = [metrics_by_region(estimator.predict_inverse(one.rgb), one.target, one.regions) for one in examples]
     regions = {name for metrics in each for name in metrics}
-    mean = {
-        name: mean_metrics([metrics[name] for metrics in each if name in metrics]) for name in sorted(regions)
-    }
+    mean = {name: mean_metrics([metrics[name] for metrics in each if name in metrics]) for name in sorted(regions)}
     about = {"model": model, "revision": estimator.revision, "kind": estimator.kind}
     return {**about, "metrics": mean, "each": each}
 
@@ -169,9 +161,7 @@ def _measure(workspace: Workspace, model: str, examples: Sequence[Example]) -> d
 def _changes(base: Sequence[RegionMetrics], other: Sequence[RegionMetrics]) -> dict[str, dict[str, float]]:
     changes = {}
     for region in sorted({name for metrics in base for name in metrics}):
-        pairs = [
-            (a[region], b[region]) for a, b in zip(base, other, strict=True) if region in a and region in b
-        ]
+        pairs = [(a[region], b[region]) for a, b in zip(base, other, strict=True) if region in a and region in b]
         gaps = np.array([b["abs_rel"] - a["abs_rel"] for a, b in pairs])
         drawn = np.random.default_rng(0).integers(0, len(gaps), (BOOTSTRAPS, len(gaps)))
         low, high = np.percentile(gaps[drawn].mean(axis=1), (2.5, 97.5))
@@ -192,10 +182,11 @@ def write_report(report: dict[str, Any], out: Path) -> None:
 def _report_page(report: dict[str, Any]) -> str:
     title = f"blurdepth: {report['images']} images of {report['benchmark']}"
     tables = "".join(_region_table(report, region) for region in report["models"][0]["metrics"])
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title>'
     style = "body{font:15px system-ui;margin:2rem;max-width:70rem}td,th{padding:.3rem .8rem;text-align:right}"
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{style}</style>'
-        f"<h1>{html.escape(title)}</h1><p>Aligned per image by least squares in inverse depth, capped at 80 m.</p>{tables}"
+        f'<!doctype html><html lang="en">{head}<style>{style}</style><h1>{html.escape(title)}</h1>'
+        f"<p>Aligned per image by least squares in inverse depth, capped at 80 m.</p>{tables}"
     )
 
 
@@ -208,4 +199,6 @@ def _region_table(report: dict[str, Any], region: str) -> str:
             change = model["change"][region]
             gap = f"{change['mean']:+.4f} ({change['low']:+.4f} to {change['high']:+.4f})"
             rows.append(f"<tr><th>{html.escape(model['model'])}</th>{cells}<td>{gap}</td></tr>")
-    return f"<h2>{region}</h2><table><tr><th>model</th>{head}<th>AbsRel against the first</th></tr>{''.join(rows)}</table>"
+    return (
+        f"<h2>{region}</h2><table><tr><th>model</th>{head}<th>AbsRel against the first</th></tr>{''.join(rows)}</table>"
+    )

@@ -39,9 +39,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def storage_error(path: Path, error: OSError) -> StorageError:
     """The message for a write to `path` that failed."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError(
-            f"The disk of {path.parent} is full: free some space and retry; nothing was lost."
-        )
+        return StorageError(f"The disk of {path.parent} is full: free some space and retry; nothing was lost.")
     return StorageError(f"{path} can't be written ({error.strerror}): check the folder's permissions.")
 
 

@@ -141,18 +141,14 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
     Each group holds its "factor", by which `learning_rate` is multiplied at each step.
     """
-    encoder = getattr(model, "backbone", None) or getattr(
-        model, getattr(model, "base_model_prefix", ""), None
-    )
+    encoder = getattr(model, "backbone", None) or getattr(model, getattr(model, "base_model_prefix", ""), None)
     inside = {id(parameter) for parameter in encoder.parameters()} if encoder is not None else set()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     parts = [
         ([p for p in trained if id(p) in inside], 1.0),
         ([p for p in trained if id(p) not in inside], recipe.head_lr_factor),
     ]
-    return [
-        {"params": params, "factor": factor, "lr": recipe.lr * factor} for params, factor in parts if params
-    ]
+    return [{"params": params, "factor": factor, "lr": recipe.lr * factor} for params, factor in parts if params]
 
 
 def training_loss(recipe: Recipe, kind: DepthKind, prediction: Tensor, batch: Batch) -> Tensor:
@@ -295,9 +291,7 @@ class _Run:
         epoch = len(self.position.history)
         activity = f"measuring epoch {epoch}" if epoch else "measuring the base model"
         rows: dict[str, list[dict[str, float]]] = {}
-        for item, is_sharp in [(item, False) for item in self.blurred] + [
-            (item, True) for item in self.sharp
-        ]:
+        for item, is_sharp in [(item, False) for item in self.blurred] + [(item, True) for item in self.sharp]:
             for name, values in self._measure_item(item).items():
                 if not is_sharp:
                     rows.setdefault(name, []).append(values)

@@ -97,13 +97,9 @@ def read_labels(path: str | Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(read_bytes(path)), formats=("PNG",)) as image:
             mode, labels = image.mode, np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"{name} is not a readable PNG ({error}): save the object ids as an 8-bit PNG."
-        ) from error
+        raise InputError(f"{name} is not a readable PNG ({error}): save the object ids as an 8-bit PNG.") from error
     if mode not in ("L", "P", "1") or labels.shape != shape:
-        raise InputError(
-            f"{name} is {labels.shape}, mode {mode}: object ids need one 8-bit channel of {shape}."
-        )
+        raise InputError(f"{name} is {labels.shape}, mode {mode}: object ids need one 8-bit channel of {shape}.")
     return labels.astype(np.uint8)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from blurdepth.errors import BlurdepthError, InputError
+from blurdepth.errors import BlurdepthError
 from blurdepth.recipe import load_recipe
 from blurdepth.store.records import UNFINISHED, Job
 from blurdepth.workspace import Workspace
@@ -43,9 +43,7 @@ def submit_finetune(workspace: Workspace, version: str, base: str, preset: str, 
     recipe = load_recipe(preset)
     workspace.training_samples(version, recipe.split, recipe.val_share, seed)
     workspace.resolve_model(base)
-    job = workspace.store.jobs.add(
-        "finetune", {"version": version, "base": base, "preset": preset, "seed": seed}
-    )
+    job = workspace.store.jobs.add("finetune", {"version": version, "base": base, "preset": preset, "seed": seed})
     tend(workspace)
     return workspace.store.jobs.job(job.id)
 
@@ -81,9 +79,7 @@ def tend(workspace: Workspace) -> None:
     for job in running:
         if not _process_lives(job):
             tail = log_tail(workspace, job.id)
-            jobs.finish(
-                job, "interrupted", error=f"The process ended without a word. End of its log:\n{tail}"
-            )
+            jobs.finish(job, "interrupted", error=f"The process ended without a word. End of its log:\n{tail}")
             running = []
     if not running and jobs.jobs("queued"):
         _start_worker(workspace)
@@ -166,9 +162,7 @@ def _run_finetune(workspace: Workspace, job: Job) -> None:
 
     settings = job.settings
     recipe = load_recipe(settings["preset"])
-    samples = workspace.training_samples(
-        settings["version"], recipe.split, recipe.val_share, settings["seed"]
-    )
+    samples = workspace.training_samples(settings["version"], recipe.split, recipe.val_share, settings["seed"])
     version = workspace.store.versions.version(settings["version"])
     provenance = {
         "job": job.id,

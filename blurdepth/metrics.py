@@ -179,6 +179,4 @@ def _check_metres(values: NDArray[np.float64], name: str) -> None:
     if values.size == 0:
         raise InputError("The mask is empty: there is no pixel to measure.")
     if not (np.isfinite(values).all() and (values > 0).all()):
-        raise InputError(
-            f"The {name} has depths that are not finite or not above 0: leave them out of the mask."
-        )
+        raise InputError(f"The {name} has depths that are not finite or not above 0: leave them out of the mask.")

@@ -13,9 +13,7 @@ from blurdepth.images import Rgb
 Map = NDArray[np.float32]
 
 # Anchors of a diverging map with equal lightness on both sides: nearer is orange, farther is blue.
-_DIVERGING = np.array(
-    [(18, 66, 140), (104, 160, 212), (246, 246, 244), (240, 160, 80), (150, 62, 4)], np.float32
-)
+_DIVERGING = np.array([(18, 66, 140), (104, 160, 212), (246, 246, 244), (240, 160, 80), (150, 62, 4)], np.float32)
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,7 @@ def css_gradient(kind: str) -> str:
     """The colour map as a CSS gradient from low to high, for a scale bar; `kind` is "depth" or "difference"."""
     ramp = np.linspace(0, 1, 9, dtype=np.float32)[None]
     picture = depth_picture(ramp, Range(0, 1)) if kind == "depth" else difference_picture(ramp * 2 - 1, 1.0)
-    return (
-        "linear-gradient(90deg, "
-        + ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in picture[0])
-        + ")"
-    )
+    return "linear-gradient(90deg, " + ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in picture[0]) + ")"
 
 
 def thumbnail(rgb: Rgb, side: int = 320) -> Rgb:

@@ -106,9 +106,7 @@ class TrainingSet:
         mean, std: of each channel of sRGB values in [0, 1], by which the model wants its input normalised.
     """
 
-    def __init__(
-        self, items: Sequence[Item], recipe: Recipe, mean: Sequence[float], std: Sequence[float]
-    ) -> None:
+    def __init__(self, items: Sequence[Item], recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> None:
         self._items = list(items)
         self._recipe = recipe
         self._mean, self._std = np.array(mean, np.float32), np.array(std, np.float32)

@@ -85,13 +85,9 @@ class RunFolder:
                 notes = file.metadata()
             tensors = load_file(path)
         except (OSError, SafetensorError) as error:
-            raise StorageError(
-                f"{path} can't be read ({error}): remove it to start the fine-tune anew."
-            ) from error
+            raise StorageError(f"{path} can't be read ({error}): remove it to start the fine-tune anew.") from error
         if notes["key"] != self._key:
-            raise InputError(
-                f"{self.root} holds another fine-tune (other data, model or recipe): use another folder."
-            )
+            raise InputError(f"{self.root} holds another fine-tune (other data, model or recipe): use another folder.")
         model.load_state_dict(_with_prefix(tensors, "model."))
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in _with_prefix(tensors, "optimizer.").items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ class GenerationRequest:
     seed: int = 0
     backend: str = "exposure"
     model: str = BUNDLED
-    scale: ScaleAssumption = ScaleAssumption()
+    scale: ScaleAssumption = field(default_factory=ScaleAssumption)
 
     def __post_init__(self) -> None:
         if not 1 <= self.variants <= MAX_VARIANTS:
@@ -130,9 +130,7 @@ class Workspace:
         self.store.samples.add_prediction(prediction)
         return prediction, values
 
-    def inverse_depth(
-        self, frame: Frame, request: GenerationRequest
-    ) -> tuple[Prediction, NDArray[np.float32]]:
+    def inverse_depth(self, frame: Frame, request: GenerationRequest) -> tuple[Prediction, NDArray[np.float32]]:
         """The teacher's depth of a frame in 1/m: as predicted, or by the request's assumption of scale."""
         prediction, values = self.estimate(frame, request.model)
         if prediction.kind == "affine_inverse_depth":
@@ -209,9 +207,7 @@ class Workspace:
         )
         return self.store.samples.add_sample(sample)
 
-    def training_samples(
-        self, version_id: str, rule: SplitRule, val_share: float, seed: int
-    ) -> list[TrainingSample]:
+    def training_samples(self, version_id: str, rule: SplitRule, val_share: float, seed: int) -> list[TrainingSample]:
         """The files of a dataset version, split.
 
         Raises:
@@ -258,9 +254,7 @@ class Workspace:
         return depth_picture(inverse_depth, depth_range(inverse_depth))
 
     def _draw_target(self, sample: Sample) -> Rgb:
-        return depth_picture(
-            self.arrays.array(sample.target), depth_range(self.arrays.array(sample.sharp_target))
-        )
+        return depth_picture(self.arrays.array(sample.target), depth_range(self.arrays.array(sample.sharp_target)))
 
     def _derived(self, name: str, draw: Callable[[], Rgb]) -> Path:
         path = self.folder / "previews" / name

@@ -16,7 +16,11 @@ def street_frame(seed: int = 0, width: int = 196, height: int = 84) -> bytes:
     rows = np.linspace(0, 1, height)[:, None, None]
     frame = np.where(rows < 0.45, [150, 180, 220], 90 + 40 * rows) + rng.normal(0, 6, (height, width, 3))
     for _ in range(3):
-        x, y, side = rng.integers(10, width - 40), rng.integers(height // 3, height // 2), rng.integers(14, 30)
+        x, y, side = (
+            rng.integers(10, width - 40),
+            rng.integers(height // 3, height // 2),
+            rng.integers(14, 30),
+        )
         frame[y : y + side, x : x + side] = rng.integers(20, 220, 3)
     return encode_png(np.clip(frame, 0, 255).astype(np.uint8))
 

@@ -79,7 +79,9 @@ def test_gradio_and_sql_stay_in_their_places(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*SOURCES, ROOT / "app.py", *(ROOT / "tests").rglob("*.py")], ids=lambda path: str(path.relative_to(ROOT))
+    "path",
+    [*SOURCES, ROOT / "app.py", *(ROOT / "tests").rglob("*.py")],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_files_and_functions_stay_small(path: Path) -> None:
     text = path.read_text()

@@ -75,9 +75,16 @@ def test_a_hub_id_that_cannot_be_had_names_itself_and_a_way_out(tmp_path: Path) 
     assert "ModelError" in last and "nobody/no-model" in last and "bundled" in last
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("no such model", "owner/model"), ("", "owner/model"), ("../../no/such", "owner/model"), ("/tmp", "config.json"), ("a/b/c", "owner/model"),
-])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("no such model", "owner/model"),
+        ("", "owner/model"),
+        ("../../no/such", "owner/model"),
+        ("/tmp", "config.json"),
+        ("a/b/c", "owner/model"),
+    ],
+)
 def test_a_name_that_is_none_is_refused(name: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         find_model(name)

@@ -145,9 +145,7 @@ def test_a_fine_tune_ends_with_a_checkpoint_that_transformers_loads(whole: Outco
     assert load_estimator(str(whole.checkpoint)).predict(rgb).shape == (HEIGHT, WIDTH)
 
 
-def test_the_checkpoint_says_how_it_was_made(
-    base: Path, samples: list[TrainingSample], tmp_path: Path
-) -> None:
+def test_the_checkpoint_says_how_it_was_made(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
     origin = {"version": "v3", "manifest": "abc"}
     outcome = finetune(base, samples, recipe(epochs=1), tmp_path, Watcher(), "cpu", 7, origin)
     assert outcome.checkpoint is not None
@@ -168,13 +166,9 @@ def test_base_and_tuned_are_measured_by_group(whole: Outcome) -> None:
     assert whole.metrics["validated_on"] == "held-out frames"
 
 
-def test_the_loss_falls_and_the_model_gets_better(
-    base: Path, samples: list[TrainingSample], tmp_path: Path
-) -> None:
+def test_the_loss_falls_and_the_model_gets_better(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
     watcher = Watcher()
-    outcome = finetune(
-        base, samples, recipe(epochs=10, lr=1e-3, head_lr_factor=3.0, batch=2), tmp_path, watcher
-    )
+    outcome = finetune(base, samples, recipe(epochs=10, lr=1e-3, head_lr_factor=3.0, batch=2), tmp_path, watcher)
     losses = watcher.curve("loss")
     assert np.mean(losses[-6:]) < 0.85 * np.mean(losses[:6])
     assert outcome.metrics["tuned"]["all"]["abs_rel"] < outcome.metrics["base"]["all"]["abs_rel"]
@@ -241,9 +235,7 @@ def test_a_finished_run_is_not_run_again(base: Path, samples: list[TrainingSampl
     assert watcher.seen == []
 
 
-def test_a_folder_with_another_run_is_refused(
-    base: Path, samples: list[TrainingSample], tmp_path: Path
-) -> None:
+def test_a_folder_with_another_run_is_refused(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
     finetune(base, samples, recipe(), tmp_path, Watcher(6))
     with pytest.raises(InputError, match="another fine-tune"):
         finetune(base, samples, recipe(seed=6), tmp_path, Watcher())
@@ -264,9 +256,7 @@ def test_all_but_the_encoder_learns_ten_times_faster(base: Path) -> None:
     assert len(encoder["params"]) + len(rest["params"]) == len(list(model.parameters()))
 
 
-def test_a_loss_that_is_no_number_ends_the_run(
-    base: Path, samples: list[TrainingSample], tmp_path: Path
-) -> None:
+def test_a_loss_that_is_no_number_ends_the_run(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
     with pytest.raises(BlurdepthError, match=r"loss became nan at step \d+: use a lower lr|not numbers"):
         finetune(base, samples, recipe(lr=1e18, epochs=3, optimizer="adam"), tmp_path, Watcher())
 
@@ -283,9 +273,7 @@ def test_without_held_out_samples_the_training_samples_are_measured(
     assert outcome.metrics["validated_on"] == "training samples"
 
 
-def test_the_papers_loss_and_target_train_too(
-    base: Path, samples: list[TrainingSample], tmp_path: Path
-) -> None:
+def test_the_papers_loss_and_target_train_too(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
     watcher = Watcher()
     papers = recipe(loss="silog", target="mid_exposure", optimizer="adam", epochs=8, weight_decay=0.0)
     finetune(base, samples, papers, tmp_path, watcher)

@@ -28,9 +28,15 @@ def gradient(width: int = 96, height: int = 64) -> np.ndarray:
     return np.stack([columns * 2, rows * 3, (rows + columns)], axis=-1).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("suffix", "more", "tolerance"), [
-    ("PNG", {}, 0), ("TIFF", {}, 0), ("WEBP", {"lossless": True}, 0), ("JPEG", {"quality": 95}, 12),
-])
+@pytest.mark.parametrize(
+    ("suffix", "more", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("TIFF", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("JPEG", {"quality": 95}, 12),
+    ],
+)
 def test_each_format_decodes_to_its_pixels(suffix: str, more: dict[str, object], tolerance: int) -> None:
     pixels = gradient()
     got = decode_image(saved(Image.fromarray(pixels), suffix, **more))
@@ -72,15 +78,18 @@ def test_other_modes_become_three_channels(mode: str) -> None:
     assert decode_image(saved(Image.fromarray(gradient()).convert(mode), suffix)).shape == (64, 96, 3)
 
 
-@pytest.mark.parametrize(("data", "words"), [
-    (b"hello, not a picture", "not a picture"),
-    (b"", "not a picture"),
-    (saved(Image.fromarray(gradient()), "GIF"), "PNG, JPEG, WebP or TIFF"),
-    (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-    (saved(Image.fromarray(gradient()))[:120], "damaged"),
-    (saved(Image.fromarray(gradient()), "JPEG")[:-150], "damaged"),
-    (saved(Image.new("RGB", (20, 500))), "20 x 500"),
-])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"hello, not a picture", "not a picture"),
+        (b"", "not a picture"),
+        (saved(Image.fromarray(gradient()), "GIF"), "PNG, JPEG, WebP or TIFF"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        (saved(Image.fromarray(gradient()))[:120], "damaged"),
+        (saved(Image.fromarray(gradient()), "JPEG")[:-150], "damaged"),
+        (saved(Image.new("RGB", (20, 500))), "20 x 500"),
+    ],
+)
 def test_what_is_no_usable_picture_is_refused_with_its_reason(data: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words) as raised:
         decode_image(data, "street.png")

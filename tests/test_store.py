@@ -86,10 +86,16 @@ def test_two_people_on_one_sample_the_second_is_told(store: Store) -> None:
     assert store.samples.sample("s0").status == "accepted"
 
 
-@pytest.mark.parametrize(("ids", "verdict", "reason", "error"), [
-    ([], "accept", "", InputError), (["s0"], "maybe", "", InputError), (["s0"], "accept", "why", InputError),
-    (["s0"], "reject", "x" * 201, InputError), (["s0", "ghost"], "accept", "", NotFoundError),
-])
+@pytest.mark.parametrize(
+    ("ids", "verdict", "reason", "error"),
+    [
+        ([], "accept", "", InputError),
+        (["s0"], "maybe", "", InputError),
+        (["s0"], "accept", "why", InputError),
+        (["s0"], "reject", "x" * 201, InputError),
+        (["s0", "ghost"], "accept", "", NotFoundError),
+    ],
+)
 def test_a_bad_decision_decides_nothing(store: Store, ids, verdict, reason, error) -> None:
     with pytest.raises(error):
         store.samples.decide(ids, verdict, reason)
@@ -100,8 +106,12 @@ def test_history_cannot_be_rewritten(store: Store, tmp_path: Path) -> None:
     store.samples.decide(["s0"], "accept")
     store.versions.snapshot()
     with sqlite3.connect(tmp_path / "data" / "blurdepth.db") as raw:
-        for statement in ("UPDATE decisions SET after_status = 'rejected'", "DELETE FROM actions", "DELETE FROM versions",
-                          "UPDATE version_samples SET sample_id = 's1'"):
+        for statement in (
+            "UPDATE decisions SET after_status = 'rejected'",
+            "DELETE FROM actions",
+            "DELETE FROM versions",
+            "UPDATE version_samples SET sample_id = 's1'",
+        ):
             with pytest.raises(sqlite3.IntegrityError, match="only grows"):
                 raw.execute(statement)
 
@@ -174,10 +184,13 @@ def test_a_curve_point_made_again_replaces_the_old_one(store: Store) -> None:
     assert store.jobs.points("j1") == {"loss": [(1, 2.0), (2, 0.5)]}
 
 
-def test_a_newer_database_is_left_alone(store: Store, tmp_path: Path) -> None:
-    path = tmp_path / "data" / "blurdepth.db"
+def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "blurdepth.db"
+    with_samples(path)
     with sqlite3.connect(path) as raw:
-        raw.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('blurdepth', 'm999_later', '')")
+        raw.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('blurdepth', 'm999_later', '')"
+        )
     before = path.read_bytes()
     with pytest.raises(StorageError, match=r"newer.*m999_later"):
         Store(path)

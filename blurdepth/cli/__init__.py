@@ -52,18 +52,14 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="blurdepth", description=__doc__.split("\n")[0])
     parser.add_argument("--version", action="version", version=__version__)
-    add = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
-    ).add_parser
+    add = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser).add_parser
     _add_depth_commands(add)
     _add_curation_commands(add)
     _add_job_commands(add)
     return parser
 
 
-def _command(
-    add: Any, name: str, run: Any, about: str, *, data: bool = True, **more: Any
-) -> argparse.ArgumentParser:
+def _command(add: Any, name: str, run: Any, about: str, *, data: bool = True, **more: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = add(name, help=about, description=about, **more)
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -97,17 +93,11 @@ def _add_depth_commands(add: Any) -> None:
     generate.add_argument("--variants", type=int, default=10, help=f"1 to {MAX_VARIANTS}, default 10")
     generate.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0])
     generate.add_argument("--seed", type=int, default=0)
-    generate.add_argument(
-        "--model", default=BUNDLED, help="the teacher: bundled, a job (j1), a folder, or a Hub id"
-    )
+    generate.add_argument("--model", default=BUNDLED, help="the teacher: bundled, a job (j1), a folder, or a Hub id")
 
-    evaluate = _command(
-        add, "evaluate", commands.evaluate, "measure models on scenes with exact truth or on a version"
-    )
+    evaluate = _command(add, "evaluate", commands.evaluate, "measure models on scenes with exact truth or on a version")
     evaluate.add_argument("--model", action="append", required=True, dest="models", help="repeat to compare")
-    evaluate.add_argument(
-        "--benchmark", required=True, help="a folder of scenes (.npz), one scene, or a version (v1)"
-    )
+    evaluate.add_argument("--benchmark", required=True, help="a folder of scenes (.npz), one scene, or a version (v1)")
     evaluate.add_argument("--out", type=Path, required=True)
 
 

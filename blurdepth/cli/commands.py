@@ -33,9 +33,7 @@ def expose(args: Namespace) -> Output:
     linear = srgb_to_linear(read_image(args.frame))
     depth_m = read_array(args.depth)
     if depth_m.shape != linear.shape[:2]:
-        raise InputError(
-            f"{args.depth} has the shape {depth_m.shape}, the frame {linear.shape[:2]}: use one size."
-        )
+        raise InputError(f"{args.depth} has the shape {depth_m.shape}, the frame {linear.shape[:2]}: use one size.")
     if not (depth_m > 0).all():
         raise InputError(f"{args.depth} has values that are not above 0 m: use metres, and inf for the sky.")
     ids = read_labels(args.objects, linear.shape[:2]) if args.objects else None
@@ -61,9 +59,7 @@ def depth(args: Namespace) -> Output:
     frames = [(path, read_image(path)) for path in args.frames]
     stems = [path.stem for path in args.frames]
     if len(set(stems)) < len(stems):
-        raise InputError(
-            f"Two frames have one name ({', '.join(stems)}): rename one, their results would collide."
-        )
+        raise InputError(f"Two frames have one name ({', '.join(stems)}): rename one, their results would collide.")
     estimator = Workspace(args.data).estimator(args.model)
     predictions = []
     for path, rgb in frames:
@@ -101,17 +97,13 @@ def samples(args: Namespace) -> Output:
 
 
 def _sample_lines(reports: list[dict[str, Any]]) -> str:
-    return "\n".join(
-        " ".join([each["id"], each["status"], each["image"], each["reason"]]) for each in reports
-    )
+    return "\n".join(" ".join([each["id"], each["status"], each["image"], each["reason"]]) for each in reports)
 
 
 def decide(args: Namespace) -> Output:
     """Accept or reject samples."""
     workspace = Workspace(args.data)
-    return _decided(
-        workspace.store.samples.decide(args.samples, args.verdict, args.reason, actor="command line")
-    )
+    return _decided(workspace.store.samples.decide(args.samples, args.verdict, args.reason, actor="command line"))
 
 
 def undo(args: Namespace) -> Output:
@@ -138,9 +130,7 @@ def snapshot(args: Namespace) -> Output:
 def finetune(args: Namespace) -> Output:
     """Queue a fine-tune."""
     workspace = Workspace(args.data)
-    return _job(
-        workspace, background.submit_finetune(workspace, args.version, args.base, args.preset, args.seed)
-    )
+    return _job(workspace, background.submit_finetune(workspace, args.version, args.base, args.preset, args.seed))
 
 
 def jobs(args: Namespace) -> Output:
@@ -182,7 +172,9 @@ def _job(workspace: Workspace, job: Job) -> Output:
 
 
 def _job_line(report: dict[str, Any]) -> str:
-    return f"{report['id']} {report['kind']} {report['status']} {report['step']}/{report['steps']} {report['checkpoint']}"
+    return (
+        f"{report['id']} {report['kind']} {report['status']} {report['step']}/{report['steps']} {report['checkpoint']}"
+    )
 
 
 def evaluate(args: Namespace) -> Output:

@@ -83,9 +83,7 @@ class Jobs:
             curves.setdefault(row["series"], []).append((row["step"], row["value"]))
         return curves
 
-    def finish(
-        self, job: Job, status: JobStatus, *, error: str = "", checkpoint: str = "", **metrics: Any
-    ) -> bool:
+    def finish(self, job: Job, status: JobStatus, *, error: str = "", checkpoint: str = "", **metrics: Any) -> bool:
         """End a running job of the same process; False if it was ended otherwise in between."""
         with self._db.writing() as write:
             ended = write.execute(

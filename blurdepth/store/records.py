@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SampleStatus = Literal["pending", "accepted", "rejected"]
-Verdict = Literal["accept", "reject"]
 JobStatus = Literal["queued", "running", "done", "stopped", "interrupted", "failed"]
 
 SAMPLE_STATUSES: tuple[SampleStatus, ...] = ("pending", "accepted", "rejected")

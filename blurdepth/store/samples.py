@@ -9,7 +9,7 @@ from typing import Any
 
 from blurdepth.errors import ConflictError, InputError, NotFoundError
 from blurdepth.store.database import Database, Row, now, row_number
-from blurdepth.store.records import SAMPLE_STATUSES, Counts, Frame, Prediction, Sample, SampleStatus, Verdict
+from blurdepth.store.records import SAMPLE_STATUSES, Counts, Frame, Prediction, Sample, SampleStatus
 
 MAX_REASON = 200
 _AFTER: dict[str, SampleStatus] = {"accept": "accepted", "reject": "rejected"}
@@ -43,10 +43,7 @@ class Samples:
 
     def frames(self, limit: int = 60) -> list[Frame]:
         """The newest frames first."""
-        return [
-            Frame(**row)
-            for row in self._db.rows("SELECT * FROM frames ORDER BY created_at DESC LIMIT ?", [limit])
-        ]
+        return [Frame(**row) for row in self._db.rows("SELECT * FROM frames ORDER BY created_at DESC LIMIT ?", [limit])]
 
     def add_prediction(self, prediction: Prediction) -> None:
         """Keep a model's depth of a frame."""
@@ -74,8 +71,8 @@ class Samples:
         """Keep a new sample; one that is there already stays as it is."""
         with self._db.writing() as write:
             write.execute(
-                "INSERT OR IGNORE INTO samples (id, frame_id, image, target, sharp_target, regions, scores, provenance, created_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO samples (id, frame_id, image, target, sharp_target, regions, scores,"
+                " provenance, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     sample.id,
                     sample.frame_id,
@@ -142,14 +139,15 @@ class Samples:
     def reasons(self) -> dict[str, int]:
         """How many samples were rejected for which reason, most first."""
         rows = self._db.rows(
-            "SELECT reason, count(*) AS number FROM samples WHERE status = 'rejected' GROUP BY reason ORDER BY number DESC"
+            "SELECT reason, count(*) AS number FROM samples WHERE status = 'rejected' "
+            "GROUP BY reason ORDER BY number DESC"
         )
         return {row["reason"]: row["number"] for row in rows}
 
     def decide(
         self,
         sample_ids: Sequence[str],
-        verdict: Verdict,
+        verdict: str,
         reason: str = "",
         actor: str = "",
         expected_version: int | None = None,
@@ -216,17 +214,13 @@ class Samples:
             found = write.execute(_UNDOABLE if kind == "undo" else _REDOABLE, {"actor": actor}).fetchone()
             if found is None:
                 return []
-            events = write.execute(
-                "SELECT * FROM decisions WHERE action = ? ORDER BY id", [found["id"]]
-            ).fetchall()
+            events = write.execute("SELECT * FROM decisions WHERE action = ? ORDER BY id", [found["id"]]).fetchall()
             action = _act(write, kind, found["actor"], found["id"])
             old, new = ("after", "before") if kind == "undo" else ("before", "after")
             for event in events:
                 row = _row(write, event["sample_id"])
                 if (row["status"], row["reason"]) != (event[f"{old}_status"], event[f"{old}_reason"]):
-                    raise ConflictError(
-                        f"Somebody else has decided on sample {row['id']} since: look at it again."
-                    )
+                    raise ConflictError(f"Somebody else has decided on sample {row['id']} since: look at it again.")
                 _change(write, action, row, event[f"{new}_status"], event[f"{new}_reason"])
         return [event["sample_id"] for event in events]
 
@@ -250,9 +244,7 @@ _REDOABLE = (
 
 def _act(write: sqlite3.Connection, kind: str, actor: str, target: int | None = None) -> int:
     values = [kind, target, actor, now()]
-    row_id = write.execute(
-        "INSERT INTO actions (kind, target, actor, at) VALUES (?, ?, ?, ?)", values
-    ).lastrowid
+    row_id = write.execute("INSERT INTO actions (kind, target, actor, at) VALUES (?, ?, ?, ?)", values).lastrowid
     assert row_id is not None
     return row_id
 
@@ -260,9 +252,7 @@ def _act(write: sqlite3.Connection, kind: str, actor: str, target: int | None = 
 def _row(write: sqlite3.Connection, sample_id: str) -> Row:
     row = write.execute("SELECT * FROM samples WHERE id = ?", [sample_id]).fetchone()
     if row is None:
-        raise NotFoundError(
-            f"There is no sample {sample_id!r}: list them with `samples`. Nothing was decided."
-        )
+        raise NotFoundError(f"There is no sample {sample_id!r}: list them with `samples`. Nothing was decided.")
     return dict(row)
 
 

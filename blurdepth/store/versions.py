@@ -40,9 +40,7 @@ class Versions:
                 number = write.execute(
                     "INSERT INTO versions (note, manifest, created_at) VALUES (?, ?, ?)", values
                 ).lastrowid
-                write.executemany(
-                    "INSERT INTO version_samples VALUES (?, ?)", [(number, row["id"]) for row in rows]
-                )
+                write.executemany("INSERT INTO version_samples VALUES (?, ?)", [(number, row["id"]) for row in rows])
             else:
                 number = found["id"]
         return self.version(f"v{number}")
@@ -61,9 +59,7 @@ class Versions:
 
     def versions(self) -> list[Version]:
         """All versions, the newest first."""
-        return [
-            _version(row) for row in self._db.rows(f"{_QUERY} GROUP BY versions.id ORDER BY versions.id DESC")
-        ]
+        return [_version(row) for row in self._db.rows(f"{_QUERY} GROUP BY versions.id ORDER BY versions.id DESC")]
 
 
 def _version(row: Row) -> Version:

@@ -123,14 +123,8 @@ class Endpoints:
 
     def _frame(self, uploaded: Any) -> Frame:
         # Gradio has checked a file object: its path lies in the upload folder. A bare string is not checked.
-        if (
-            not isinstance(uploaded, dict)
-            or not isinstance(uploaded.get("path"), str)
-            or "meta" not in uploaded
-        ):
-            raise InputError(
-                "The frame is not an uploaded file: wrap its path in gradio_client.handle_file()."
-            )
+        if not isinstance(uploaded, dict) or not isinstance(uploaded.get("path"), str) or "meta" not in uploaded:
+            raise InputError("The frame is not an uploaded file: wrap its path in gradio_client.handle_file().")
         path = Path(uploaded["path"])
         return self._workspace.add_frame(read_bytes(path), uploaded.get("orig_name") or path.name)
 

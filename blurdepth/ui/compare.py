@@ -34,9 +34,7 @@ from blurdepth.workspace import Workspace
 MODES = ["Slider", "Side by side", "Difference"]
 RECENT = 18
 _REGIONS = {"all": "whole image", "static": "at rest", "blurred": "blurred", "mixed": "blurred, depths mixed"}
-_NO_RESULT = html.empty(
-    "Nothing to compare yet", "Choose a frame below or drop your own, then press Compare."
-)
+_NO_RESULT = html.empty("Nothing to compare yet", "Choose a frame below or drop your own, then press Compare.")
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,7 @@ class CompareTab:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.frame_id = gr.State("")
-        gr.Markdown(
-            "See how two models understand the same frame. Samples and their targets give numbers too."
-        )
+        gr.Markdown("See how two models understand the same frame. Samples and their targets give numbers too.")
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 self._lay_out_inputs()
@@ -75,9 +71,7 @@ class CompareTab:
         self.first = gr.Dropdown(
             choices, value=BUNDLED, label="Model A (base)", allow_custom_value=True, elem_id="model-a"
         )
-        self.second = gr.Dropdown(
-            choices, value=BUNDLED, label="Model B", allow_custom_value=True, elem_id="model-b"
-        )
+        self.second = gr.Dropdown(choices, value=BUNDLED, label="Model B", allow_custom_value=True, elem_id="model-b")
         self.start = gr.Button("Compare", variant="primary", elem_id="compare")
 
     def _lay_out_results(self) -> None:
@@ -168,7 +162,7 @@ class CompareTab:
         from blurdepth.evaluate import compare
 
         subject = self._subject(chosen)
-        predictions = []
+        predictions: list[NDArray[np.float32]] = []
         for name in (first, second):
             progress(len(predictions) / 2, desc=f"Estimating depth with {name}")
             estimator = self.workspace.estimator(name, download_progress(progress, name))
@@ -183,8 +177,7 @@ class CompareTab:
             self._figure(subject.rgb, "Frame", subject.words),
             tuple(str(self.workspace.keep_picture(depth)) for depth in depths),
             '<div class="bd-pair">' + "".join(self._figure(depth, words) for depth, words in pair) + "</div>",
-            self._figure(difference, "B − A", "orange: B is nearer")
-            + html.scale_bar(span, unit, "difference"),
+            self._figure(difference, "B − A", "orange: B is nearer") + html.scale_bar(span, unit, "difference"),
             html.scale_bar(result.span, unit),
             _numbers(result.metrics),
         )
@@ -226,7 +219,5 @@ def _numbers(metrics: tuple[dict[str, dict[str, float]], dict[str, dict[str, flo
             cells = (f"{base[region][each.key]:.3f} → {tuned[region][each.key]:.3f}" for each in METRICS)
             rows.append((words, *cells))
     head = ("A → B", *(f"{each.label} {'↓' if each.better == 'lower' else '↑'}" for each in METRICS))
-    words = (
-        "Both fitted to the target by least squares in inverse depth; ↓ lower is better, ↑ higher is better."
-    )
+    words = "Both fitted to the target by least squares in inverse depth; ↓ lower is better, ↑ higher is better."
     return html.table(head, rows) + f'<p class="bd-note">{words}</p>'

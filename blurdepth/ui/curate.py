@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from blurdepth.errors import BlurdepthError, InputError
-from blurdepth.store.records import SAMPLE_STATUSES, Sample, Verdict
+from blurdepth.store.records import SAMPLE_STATUSES, Sample
 from blurdepth.ui import html
 from blurdepth.ui.shared import LIGHT, clicked, picture_grid, told
 from blurdepth.workspace import Workspace
@@ -94,15 +94,11 @@ class CurateTab:
         samples = self.workspace.store.samples.samples(which, limit=STRIP)
         if sample_id and all(sample.id != sample_id for sample in samples):
             samples = [self.workspace.store.samples.sample(sample_id), *samples]
-        chosen = next(
-            (sample for sample in samples if sample.id == sample_id), samples[0] if samples else None
-        )
+        chosen = next((sample for sample in samples if sample.id == sample_id), samples[0] if samples else None)
         counts = self.workspace.store.samples.counts()
         decided = counts.accepted + counts.rejected
         bar = html.bar(decided / max(counts.total, 1), f"{decided} of {counts.total} decided")
-        onward = gr.update(
-            value=f"{counts.accepted} accepted: make a dataset version", interactive=counts.accepted > 0
-        )
+        onward = gr.update(value=f"{counts.accepted} accepted: make a dataset version", interactive=counts.accepted > 0)
         if chosen is None:
             return "", 0, bar, _DONE, "", "", onward
         strip = html.grid((self._card(sample) for sample in samples), chosen.id)
@@ -110,9 +106,7 @@ class CurateTab:
 
     def _card(self, sample: Sample) -> html.Card:
         title = f"Sample {sample.id}, {sample.status}" + (f": {sample.reason}" if sample.reason else "")
-        return html.Card(
-            sample.id, self.workspace.thumbnail(sample.image), title, sample.status, sample.reason
-        )
+        return html.Card(sample.id, self.workspace.thumbnail(sample.image), title, sample.status, sample.reason)
 
     def _large(self, sample: Sample) -> str:
         frame = self.workspace.store.samples.frame(sample.frame_id)
@@ -152,15 +146,13 @@ class CurateTab:
         return self._decide(current, seen, which, "reject", reason or "", memory)
 
     def _decide(
-        self, current: str, seen: int, which: str, verdict: Verdict, reason: str, memory: dict[str, Any]
+        self, current: str, seen: int, which: str, verdict: str, reason: str, memory: dict[str, Any]
     ) -> tuple[Any, ...]:
         if not current:
             raise InputError("No sample is shown: make variants under Generate first.")
         following = self._after(current, which)
         try:
-            self.workspace.store.samples.decide(
-                [current], verdict, reason, memory["actor"], expected_version=seen
-            )
+            self.workspace.store.samples.decide([current], verdict, reason, memory["actor"], expected_version=seen)
         except BlurdepthError as error:
             gr.Warning(str(error))
             return self.show(which, current)

@@ -52,7 +52,6 @@ class DatasetTab:
             return ""
         most = max(reasons.values())
         bars = "".join(
-            html.bar(number / most, f"{reason or 'no reason'}: {number}")
-            for reason, number in reasons.items()
+            html.bar(number / most, f"{reason or 'no reason'}: {number}") for reason, number in reasons.items()
         )
         return f"<h3>Why samples were rejected</h3>{bars}"

@@ -32,9 +32,7 @@ from blurdepth.workspace import MAX_VARIANTS, GenerationRequest, Workspace
 
 VIEWS = ["Variant", "Sharp frame", "Target depth"]
 
-_NO_FRAME = html.empty(
-    "No frame yet", "Drop a sharp street photo here on the page, or press one of the examples."
-)
+_NO_FRAME = html.empty("No frame yet", "Drop a sharp street photo here on the page, or press one of the examples.")
 _NO_VARIANTS = html.empty("No variants yet", "Choose a frame, then press Generate.")
 
 
@@ -74,9 +72,7 @@ class GenerateTab:
         self.negative = gr.Textbox(first.negative, label="Negative prompt: what should not be seen", lines=1)
         self.reading = gr.HTML(self.read(first.prompt, first.negative), label="Understood", elem_id="reading")
         with gr.Row():
-            self.entry = gr.Dropdown(
-                list(self.book), value=first.name, label="Prompt book", scale=3, min_width=160
-            )
+            self.entry = gr.Dropdown(list(self.book), value=first.name, label="Prompt book", scale=3, min_width=160)
             self.dice = gr.Button("Surprise me", scale=1, min_width=110)
 
     def _lay_out_start(self) -> None:
@@ -104,9 +100,7 @@ class GenerateTab:
         self.frame = gr.HTML(_NO_FRAME, label="Frame and its depth", elem_id="frame")
         self.status = gr.HTML("", elem_id="generate-status")
         self.variants = picture_grid("Variants", value=_NO_VARIANTS, elem_id="variants")
-        self.view = gr.Radio(
-            VIEWS, value=VIEWS[0], label="Large view (key F flips)", elem_id="view", visible=False
-        )
+        self.view = gr.Radio(VIEWS, value=VIEWS[0], label="Large view (key F flips)", elem_id="view", visible=False)
         self.large = gr.HTML("", elem_id="large")
         self.onward = gr.Button("Look through the variants", visible=False, elem_id="to-curate")
 
@@ -141,9 +135,7 @@ class GenerateTab:
         ended = made.then(self.end, None, [self.start, self.cancel], **LIGHT)
         remembered = [self.frame_id, self.prompt, self.negative, self.model, self.shown]
         ended.then(self.remember, [self.memory, *remembered], self.memory, **LIGHT)
-        self.cancel.click(
-            self.cancelled, self.shown, [self.status, self.start, self.cancel], cancels=[made], **LIGHT
-        )
+        self.cancel.click(self.cancelled, self.shown, [self.status, self.start, self.cancel], cancels=[made], **LIGHT)
         looked = [self.selected, self.view, self.variants, self.large]
         self.variants.click(told(self.select), [self.shown, self.view], looked, **LIGHT)
         self.view.change(told(self.show_large), [self.selected, self.view], self.large, **LIGHT)
@@ -176,9 +168,7 @@ class GenerateTab:
         prediction, _ = self.workspace.estimate(frame, model, download_progress(progress, model))
         size = f"{frame.width} × {frame.height} pixels"
         sharp = html.figure(self.workspace.pictures.path(frame.image), "Sharp frame", size)
-        depth = html.figure(
-            self.workspace.prediction_picture(prediction), "Depth of the sharp frame", "near is bright"
-        )
+        depth = html.figure(self.workspace.prediction_picture(prediction), "Depth of the sharp frame", "near is bright")
         return f'<div class="bd-pair">{sharp}{depth}</div>'
 
     def read(self, prompt: str, negative: str) -> str:
@@ -260,9 +250,7 @@ class GenerateTab:
             return ""
         sample = self.workspace.store.samples.sample(sample_id)
         if view == VIEWS[2]:
-            return html.figure(
-                self.workspace.target_picture(sample), "Target depth", "mean over the exposure"
-            )
+            return html.figure(self.workspace.target_picture(sample), "Target depth", "mean over the exposure")
         frame = self.workspace.store.samples.frame(sample.frame_id)
         picture = frame.image if view == VIEWS[1] else sample.image
         return html.figure(self.workspace.pictures.path(picture), view)

@@ -30,9 +30,10 @@ def url_of(path: Path) -> str:
 def figure(path: Path, caption: str, note: str = "") -> str:
     """A picture with its name under it; a click opens it in full size."""
     aside = f' <span class="bd-note">{escape(note)}</span>' if note else ""
+    picture = f'<img src="{url_of(path)}" alt="{escape(caption)}">'
     return (
-        f'<figure class="bd-figure"><a href="{url_of(path)}" target="_blank" rel="noopener">'
-        f'<img src="{url_of(path)}" alt="{escape(caption)}"></a><figcaption>{escape(caption)}{aside}</figcaption></figure>'
+        f'<figure class="bd-figure"><a href="{url_of(path)}" target="_blank" rel="noopener">{picture}</a>'
+        f"<figcaption>{escape(caption)}{aside}</figcaption></figure>"
     )
 
 
@@ -84,9 +85,7 @@ def chips(reading: Reading) -> str:
 def scale_bar(span: Range, unit: str, kind: str = "depth") -> str:
     """The colour map with its two ends in numbers."""
     words = ("far", "near") if kind == "depth" else ("farther than base", "nearer than base")
-    left, right = (
-        f"{word} {value:.3g}{unit}" for word, value in zip(words, (span.low, span.high), strict=True)
-    )
+    left, right = (f"{word} {value:.3g}{unit}" for word, value in zip(words, (span.low, span.high), strict=True))
     return (
         f'<div class="bd-scale"><span>{escape(left)}</span><div style="background:{css_gradient(kind)}"></div>'
         f"<span>{escape(right)}</span></div>"
@@ -115,7 +114,8 @@ def header(device: str, counts: Counts, job: Job | None) -> str:
     chip = ""
     if job is not None:
         share = f"{100 * job.step // job.steps} %" if job.steps else STATUS_WORDS[job.status]
-        chip = f'<button type="button" class="bd-job" data-tab="train">fine-tune {escape(job.id)}: {escape(share)}</button>'
+        words = escape(f"fine-tune {job.id}: {share}")
+        chip = f'<button type="button" class="bd-job" data-tab="train">{words}</button>'
     return (
         f'<div class="bd-header"><h1>blurdepth</h1><span class="bd-note">{escape(device)}</span>'
         f'<span class="bd-counts" aria-live="polite">{numbers}</span>{chip}</div>'
@@ -126,9 +126,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A plain table; the first column names the row."""
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
+        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
         for row in rows
     )
     return f'<div class="bd-table"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -143,11 +141,7 @@ def facts(values: Mapping[str, str], title: str) -> str:
 def log(text: str, *, opened: bool) -> str:
     """The end of a log, folded unless it matters."""
     state = " open" if opened else ""
-    return (
-        f'<details class="bd-facts"{state}><summary>Log</summary><pre>{escape(text)}</pre></details>'
-        if text
-        else ""
-    )
+    return f'<details class="bd-facts"{state}><summary>Log</summary><pre>{escape(text)}</pre></details>' if text else ""
 
 
 def duration(seconds: float | None) -> str:

@@ -57,12 +57,8 @@ class Page:
         return gr.Tab(label, id=name, elem_id=f"tab-{name}", render_children=True)
 
     def _connect_tabs(self, curate: gr.Tab, train: gr.Tab, compare: gr.Tab, dataset: gr.Tab) -> None:
-        curate.select(
-            told(self.curate.show), [self.curate.which, self.curate.current], self.curate.view, **LIGHT
-        )
-        train.select(
-            told(self.refresh_train), self.train.job, [*self._train_choices, *self.train.view], **LIGHT
-        )
+        curate.select(told(self.curate.show), [self.curate.which, self.curate.current], self.curate.view, **LIGHT)
+        train.select(told(self.refresh_train), self.train.job, [*self._train_choices, *self.train.view], **LIGHT)
         models = [self.compare.first, self.compare.second]
         compare.select(
             lambda: (self.compare.cards(), *self.compare.model_updates()),
@@ -172,6 +168,4 @@ def serve(workspace: Workspace, host: str, port: int) -> None:
 
 def theme() -> gr.themes.Base:
     """Calm and photographic: greys and one warm accent."""
-    return gr.themes.Base(
-        primary_hue="orange", secondary_hue="gray", neutral_hue="gray", font=_SANS, font_mono=_MONO
-    )
+    return gr.themes.Base(primary_hue="orange", secondary_hue="gray", neutral_hue="gray", font=_SANS, font_mono=_MONO)

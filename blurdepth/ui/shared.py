@@ -83,9 +83,7 @@ class FrameInput(gr.Image):
 
 def example_cards() -> list[html.Card]:
     """The example frames that ship with the project."""
-    return [
-        html.Card(path.name, path, path.stem.replace("_", " ")) for path in sorted(_EXAMPLES.glob("*.jpg"))
-    ]
+    return [html.Card(path.name, path, path.stem.replace("_", " ")) for path in sorted(_EXAMPLES.glob("*.jpg"))]
 
 
 def example_frame(name: str) -> Path:
@@ -133,8 +131,6 @@ def download_progress(progress: gr.Progress, model: str) -> Callable[[int, int],
     """A callback that shows how far the download of a model has come."""
 
     def show(done: int, total: int) -> None:
-        progress(
-            (done, total), desc=f"Downloading {model}: {done // 10**6} of {total // 10**6} MB", unit="bytes"
-        )
+        progress((done, total), desc=f"Downloading {model}: {done // 10**6} of {total // 10**6} MB", unit="bytes")
 
     return show

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -38,9 +39,7 @@ class TrainTab:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        gr.Markdown(
-            "Fine-tune a depth model on what you accepted. It runs in the background and outlives this page."
-        )
+        gr.Markdown("Fine-tune a depth model on what you accepted. It runs in the background and outlives this page.")
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 self._lay_out_start()
@@ -49,9 +48,7 @@ class TrainTab:
         self._connect()
 
     def _lay_out_start(self) -> None:
-        self.note = gr.Textbox(
-            "", label="Note for a new dataset version", placeholder="optional", max_length=200
-        )
+        self.note = gr.Textbox("", label="Note for a new dataset version", placeholder="optional", max_length=200)
         self.snapshot = gr.Button("Make a dataset version of the accepted samples", elem_id="snapshot")
         self.version = gr.Dropdown([], label="Dataset version", elem_id="version")
         self.base = gr.Dropdown(
@@ -108,8 +105,7 @@ class TrainTab:
         """All versions, the newest chosen if none is named."""
         versions = self.workspace.store.versions.versions()
         choices = [
-            (f"{each.id}: {each.samples} samples of {each.frames} frames {each.note}", each.id)
-            for each in versions
+            (f"{each.id}: {each.samples} samples of {each.frames} frames {each.note}", each.id) for each in versions
         ]
         return gr.update(choices=choices, value=chosen or (versions[0].id if versions else None))
 
@@ -155,9 +151,7 @@ class TrainTab:
 
     def job_card(self, job: Job) -> str:
         """State, progress, time left, what went wrong, and the log."""
-        words = (
-            html.STATUS_WORDS[job.status] if not job.stop_requested or job.status != "running" else "stopping"
-        )
+        words = html.STATUS_WORDS[job.status] if not job.stop_requested or job.status != "running" else "stopping"
         state = f'<span class="bd-state bd-{job.status}">{words}</span>'
         left = html.duration(job.seconds_left)
         label = f"step {job.step} of {job.steps}" + (f", {left} left" if left else "")
@@ -166,7 +160,7 @@ class TrainTab:
         error = html.notice(job.error.split("\n")[0]) if job.error else ""
         log = html.log(jobs.log_tail(self.workspace, job.id), opened=job.status in ("interrupted", "failed"))
         title = f"{job.kind} {job.id} of {job.settings.get('base')} on {job.settings.get('version')}"
-        return f'<div class="bd-jobcard"><b>{html.escape(title)}</b> {state}{bar}{activity}{error}{_gain(job)}{log}</div>'
+        return f'<div class="bd-jobcard"><b>{escape(title)}</b> {state}{bar}{activity}{error}{_gain(job)}{log}</div>'
 
 
 def _chosen(job_id: str | None) -> str:
@@ -191,7 +185,7 @@ def _plot(name: str, label: str) -> gr.LinePlot:
 
 
 def _curve(name: str, points: dict[str, list[tuple[int, float]]]) -> pd.DataFrame:
-    """One plot's rows. A metric has the curves blurred and sharp, and the base's value on the blurred as a level line."""
+    """One plot's rows: the loss, or a metric on blurred and on sharp images with the base's as a level line."""
     rows: list[tuple[int, str, float]] = []
     if name == "loss":
         rows = [(step, "training", value) for step, value in points.get("loss", [])]

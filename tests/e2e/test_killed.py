@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from blurdepth.workspace import GenerationRequest, Workspace
 from blurdepth import jobs
+from blurdepth.workspace import GenerationRequest, Workspace
 from tests.conftest import street_frame
 from tests.e2e.conftest import start_app
 

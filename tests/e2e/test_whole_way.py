@@ -48,7 +48,14 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
 
     page.locator("#to-curate").click()
     expect(page.locator("#sample figure")).to_have_count(3)
-    for key, accepted, rejected in (("a", 1, 0), ("a", 2, 0), ("2", 2, 1), ("u", 2, 0), ("2", 2, 1), ("a", 3, 1)):
+    for key, accepted, rejected in (
+        ("a", 1, 0),
+        ("a", 2, 0),
+        ("2", 2, 1),
+        ("u", 2, 0),
+        ("2", 2, 1),
+        ("a", 3, 1),
+    ):
         page.keyboard.press(key)
         count(page, "accepted", accepted)
         count(page, "rejected", rejected)
@@ -134,7 +141,18 @@ def test_by_the_command_line(tmp_path: Path) -> None:
     job = run(data, "wait", job["id"])["job"]
     assert job["status"] == "done", job
     assert (Path(job["checkpoint"]) / "model.safetensors").is_file()
-    report = run(data, "evaluate", "--model", "bundled", "--model", job["id"], "--benchmark", "v1", "--out", str(tmp_path))
+    report = run(
+        data,
+        "evaluate",
+        "--model",
+        "bundled",
+        "--model",
+        job["id"],
+        "--benchmark",
+        "v1",
+        "--out",
+        str(tmp_path),
+    )
     assert report["images"] == 3 and len(report["models"]) == 2
     assert (tmp_path / "report.html").is_file()
     predicted = run(data, "depth", frames[0], "--model", job["id"], "--out", str(tmp_path / "depth"))["predictions"]
