@@ -1,0 +1,179 @@
+"""Variants by simulation: weather and light on the sharp scene, an open shutter, then the sensor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth.camera import Motion, Pinhole, ScaleAssumption, Vector
+from blurdepth.errors import InputError
+from blurdepth.exposure import MIXED, Exposure, expose, motion_flow, regions
+from blurdepth.generators import Variant
+from blurdepth.images import Rgb, linear_to_srgb, srgb_to_linear
+from blurdepth.movers import propose_movers
+from blurdepth.prompts.condition import MAX_EXPOSURE_S, MAX_SPEED_MPS, MIN_EXPOSURE_S, Condition
+from blurdepth.weather import Weather, apply_falling, apply_scene, apply_sensor
+
+F32 = NDArray[np.float32]
+Ids = NDArray[np.uint8]
+
+BACKEND = "exposure"
+MIN_BLUR_PX, GOOD_BLUR_PX, MAX_BLUR_PX, MAX_BLUR_SHARE = 4.0, 7.0, 60.0, 0.05
+MOVES_SHARE = 0.8
+HEADINGS: dict[str, Vector] = {
+    "left": (-1.0, 0.0, 0.0),
+    "right": (1.0, 0.0, 0.0),
+    "oncoming": (0.0, 0.0, -1.0),
+    "away": (0.0, 0.0, 1.0),
+}
+
+
+def generate_variant(rgb: Rgb, inverse_depth: F32, condition: Condition, seed: int, scale: ScaleAssumption) -> Variant:
+    """One variant of a frame around a condition; the same arguments give the same bytes.
+
+    By chance, speeds vary by 30 % and strengths by 20 %, and which of the proposed movers move and where to.
+    The exposure is made longer where the blur would hardly be seen, and shorter where it would leave nothing.
+
+    Args:
+        rgb: (H, W, 3) uint8 sRGB, sharp.
+        inverse_depth: (H, W) float32 1/m.
+        condition: what to show.
+        seed: 0 or more.
+        scale: the assumed field of view, and where the sky begins.
+
+    Raises:
+        InputError: frame and depth differ in size, or the depth isn't usable; see `expose`.
+    """
+    if rgb.shape[:2] != inverse_depth.shape:
+        raise InputError(f"The frame is {rgb.shape[:2]} but its depth {inverse_depth.shape}: estimate it again.")
+    chance = np.random.default_rng([seed, 0])
+    condition = _vary(condition, chance)
+    ids = propose_movers(inverse_depth) if condition.object_speed_mps else np.zeros(rgb.shape[:2], np.uint8)
+    if condition.object_speed_mps and not ids.any():
+        condition = _move_camera_instead(condition)
+    motion = _plan(condition, ids, scale.fov_x_deg, chance)
+    stretch = _stretch(motion, condition.exposure_s, inverse_depth, ids, float(chance.uniform(0.6, 1.0)))
+    condition = replace(
+        condition, exposure_s=condition.exposure_s * stretch, pan_deg=min(condition.pan_deg * stretch, 20.0)
+    )
+    motion = _longer(motion, stretch)
+    exposure, pixels = _photograph(srgb_to_linear(rgb), inverse_depth, condition, motion, ids, scale, seed)
+    return Variant(
+        rgb=pixels,
+        mean_inverse_depth=exposure.mean_inverse_depth,
+        regions=regions(exposure),
+        condition=condition,
+        motion=motion,
+        seed=seed,
+        backend=BACKEND,
+        scores=_score(exposure, motion, ids),
+    )
+
+
+def _photograph(
+    linear: F32,
+    inverse_depth: F32,
+    condition: Condition,
+    motion: Motion,
+    ids: Ids,
+    scale: ScaleAssumption,
+    seed: int,
+) -> tuple[Exposure, Rgb]:
+    """The scene in its weather, then the exposure, what falls, and the sensor."""
+    height, width = inverse_depth.shape
+    chance = np.random.default_rng([seed, 1])
+    # A model without scale puts the sky at `far_m`; for the air it is infinitely far.
+    air = np.maximum(inverse_depth - np.float32(0.95 / scale.far_m), 0)
+    scene = apply_scene(linear, air, condition.weather, chance)
+    exposure = expose(scene, inverse_depth, motion, ids)
+    focal_px = Pinhole(width, height, scale.fov_x_deg).focal_px
+    light = apply_falling(
+        exposure.linear, exposure.mean_inverse_depth, condition.weather, condition.exposure_s, focal_px, chance
+    )
+    return exposure, linear_to_srgb(apply_sensor(light, condition.weather, chance))
+
+
+def _vary(condition: Condition, chance: np.random.Generator) -> Condition:
+    strengths = {
+        name: float(np.clip(value * chance.uniform(0.8, 1.2), 0, 1))
+        for name, value in asdict(condition.weather).items()
+    }
+    camera, objects = (
+        min(speed * float(chance.uniform(0.7, 1.3)), MAX_SPEED_MPS)
+        for speed in (condition.camera_speed_mps, condition.object_speed_mps)
+    )
+    return replace(condition, weather=Weather(**strengths), camera_speed_mps=camera, object_speed_mps=objects)
+
+
+def _move_camera_instead(condition: Condition) -> Condition:
+    """Nothing to move was found in the frame: the motion asked of objects becomes the camera's."""
+    if condition.camera_speed_mps or condition.pan_deg:
+        return replace(condition, object_speed_mps=0.0)
+    return replace(condition, object_speed_mps=0.0, camera_speed_mps=condition.object_speed_mps)
+
+
+def _plan(condition: Condition, ids: Ids, fov_x_deg: float, chance: np.random.Generator) -> Motion:
+    """The motion over the exposure: who moves, where to, and how the camera does."""
+    seconds = condition.exposure_s
+    objects: dict[int, Vector] = {}
+    numbers = [int(number) for number in np.unique(ids) if number]
+    for number in numbers:
+        moves = chance.random() < MOVES_SHARE
+        heading = condition.direction or str(chance.choice(list(HEADINGS), p=[0.38, 0.38, 0.16, 0.08]))
+        metres = condition.object_speed_mps * seconds * float(chance.uniform(0.7, 1.3))
+        # The largest always moves, or a frame with few movers would often stay sharp.
+        if condition.object_speed_mps and (moves or number == 1):
+            x, y, z = HEADINGS[heading]
+            objects[number] = (x * metres, y * metres, z * metres)
+    shake = condition.shake * 0.5 * chance.standard_normal(3)
+    pan = condition.pan_deg * float(chance.choice([-1, 1]))
+    drift = 0.05 * float(chance.standard_normal()) if condition.camera_speed_mps else 0.0
+    rotation = (float(shake[0]), pan + drift + float(shake[1]), float(shake[2]) / 2)
+    return Motion(fov_x_deg, (0.0, 0.0, condition.camera_speed_mps * seconds), rotation, objects)
+
+
+def _stretch(motion: Motion, exposure_s: float, inverse_depth: F32, ids: Ids, luck: float) -> float:
+    """By how much longer the shutter must be open for blur that is seen but leaves something to see.
+
+    `luck`, up to 1, scales the longest blur that is let through, or all seeds of a fast scene would be alike.
+    """
+    height, width = inverse_depth.shape
+    camera = Pinhole(width, height, motion.fov_x_deg)
+    moving = np.where(np.isin(ids, list(motion.objects)), ids, 0).astype(np.uint8)
+    flow = motion_flow(camera, inverse_depth, motion, moving)
+    longest = luck * min(MAX_BLUR_PX, MAX_BLUR_SHARE * width)
+    main = float(np.percentile(flow[_moving_part(motion, moving)], 95))
+    stretch = luck * GOOD_BLUR_PX / main if 0 < main < MIN_BLUR_PX else 1.0
+    stretch = min(stretch, longest / max(float(np.percentile(flow, 99.5)), main, 1e-6))
+    return float(np.clip(stretch, MIN_EXPOSURE_S / exposure_s, MAX_EXPOSURE_S / exposure_s))
+
+
+def _longer(motion: Motion, stretch: float) -> Motion:
+    def times(vector: Vector) -> Vector:
+        x, y, z = (component * stretch for component in vector)
+        return x, y, z
+
+    return replace(
+        motion,
+        translation_m=times(motion.translation_m),
+        rotation_deg=times(motion.rotation_deg),
+        objects={number: times(move) for number, move in motion.objects.items()},
+    )
+
+
+def _moving_part(motion: Motion, ids: Ids) -> NDArray[np.bool_]:
+    """Where motion is looked for: the moving objects, else the whole frame."""
+    objects = np.isin(ids, list(motion.objects))
+    return objects if objects.any() else np.ones(ids.shape, bool)
+
+
+def _score(exposure: Exposure, motion: Motion, ids: Ids) -> dict[str, float]:
+    blur_px = float(np.percentile(exposure.flow_px[_moving_part(motion, ids)], 95))
+    return {
+        "blur_px": round(blur_px, 2),
+        "mixed_share": round(float((regions(exposure) == MIXED).mean()), 4),
+        "moving_share": round(float(exposure.moving_fraction.mean()), 4),
+        "subframes": float(exposure.subframes),
+    }

@@ -1,0 +1,154 @@
+"""The words that `prompts` understands, as data. All phrases are lower case, words parted by one space."""
+
+from __future__ import annotations
+
+WEATHER: dict[str, tuple[str, float]] = {
+    "fog": ("fog", 0.6),
+    "foggy": ("fog", 0.6),
+    "fogbound": ("fog", 0.8),
+    "mist": ("fog", 0.35),
+    "misty": ("fog", 0.35),
+    "smog": ("smog", 0.7),
+    "smoggy": ("smog", 0.7),
+    "smoke": ("smog", 0.7),
+    "smoky": ("smog", 0.7),
+    "pollution": ("smog", 0.5),
+    "polluted": ("smog", 0.5),
+    "dust storm": ("smog", 0.9),
+    "sandstorm": ("smog", 1.0),
+    "haze": ("haze", 0.6),
+    "hazy": ("haze", 0.6),
+    "dust": ("haze", 0.6),
+    "dusty": ("haze", 0.6),
+    "rain": ("rain", 0.6),
+    "rainy": ("rain", 0.6),
+    "raining": ("rain", 0.6),
+    "rainfall": ("rain", 0.6),
+    "drizzle": ("rain", 0.3),
+    "shower": ("rain", 0.5),
+    "downpour": ("rain", 0.9),
+    "storm": ("rain", 0.9),
+    "stormy": ("rain", 0.8),
+    "thunderstorm": ("rain", 1.0),
+    "snow": ("snow", 0.6),
+    "snowy": ("snow", 0.6),
+    "snowing": ("snow", 0.6),
+    "snowfall": ("snow", 0.6),
+    "sleet": ("snow", 0.4),
+    "blizzard": ("snow", 1.0),
+    "snowstorm": ("snow", 0.9),
+    "wet": ("wet", 0.7),
+    "puddles": ("wet", 0.8),
+    "slick": ("wet", 0.6),
+    "reflections": ("wet", 0.6),
+    "dusk": ("dusk", 0.7),
+    "twilight": ("dusk", 0.8),
+    "sunset": ("dusk", 0.6),
+    "sunrise": ("dusk", 0.5),
+    "dawn": ("dusk", 0.6),
+    "evening": ("dusk", 0.6),
+    "golden hour": ("dusk", 0.4),
+    "night": ("night", 1.0),
+    "nighttime": ("night", 1.0),
+    "nightfall": ("night", 0.8),
+    "midnight": ("night", 1.0),
+    "dark": ("night", 0.8),
+    "darkness": ("night", 0.9),
+    "low light": ("night", 0.7),
+    "noise": ("noise", 0.6),
+    "noisy": ("noise", 0.6),
+    "grain": ("noise", 0.5),
+    "grainy": ("noise", 0.5),
+    "high iso": ("noise", 0.8),
+}
+
+FAIR = frozenset({"clear", "sunny", "sunshine", "daylight", "daytime", "day", "bright", "midday", "noon", "dry"})
+
+STRENGTHS: dict[str, float] = {
+    **dict.fromkeys(("slight", "slightly", "light", "mild", "faint", "thin", "soft", "a bit of", "some"), 0.3),
+    **dict.fromkeys(("moderate", "medium"), 0.55),
+    **dict.fromkeys(("heavy", "dense", "thick", "strong", "severe", "intense", "hazardous", "deep"), 0.9),
+    **dict.fromkeys(("extreme", "blinding", "torrential", "total"), 1.0),
+}
+
+ACTORS: dict[str, tuple[str, float]] = {
+    **dict.fromkeys(("car", "cars", "taxi", "taxis"), ("cars", 12.0)),
+    **dict.fromkeys(("traffic", "rush hour"), ("traffic", 10.0)),
+    **dict.fromkeys(("vehicle", "vehicles", "truck", "trucks", "bus", "buses", "van", "vans"), ("vehicles", 11.0)),
+    **dict.fromkeys(("tram", "trams", "train", "trains"), ("trams", 10.0)),
+    **dict.fromkeys(("motorcycle", "motorcycles", "motorbike", "motorbikes", "scooters"), ("motorcycles", 13.0)),
+    **dict.fromkeys(("cyclist", "cyclists", "bicycle", "bicycles", "bikes"), ("cyclists", 5.0)),
+    **dict.fromkeys(
+        ("pedestrian", "pedestrians", "people", "person", "walkers", "crowd", "crowds"), ("pedestrians", 1.5)
+    ),
+    **dict.fromkeys(("runner", "runners", "joggers"), ("runners", 3.5)),
+}
+"""What moves, and how fast it usually does, m/s."""
+
+CAMERA_MOVES: dict[str, float] = {
+    **dict.fromkeys(("from a moving car", "from a moving vehicle", "from a moving bus"), 12.0),
+    **dict.fromkeys(("driving", "dashcam", "dash cam", "moving camera", "camera moving", "ego motion"), 12.0),
+    **dict.fromkeys(("moving forward", "driving forward", "forward motion", "camera forward"), 12.0),
+    **dict.fromkeys(("walking camera", "from a bicycle"), 4.0),
+}
+CAMERA = frozenset({"camera", "ego"})
+STILL_CAMERA = frozenset(
+    {"static camera", "still camera", "fixed camera", "parked camera", "stationary camera", "tripod"}
+)
+PAN: dict[str, float] = {
+    **dict.fromkeys(("panning", "panning shot", "panning camera", "camera pan", "pan"), 1.5),
+    **dict.fromkeys(("turning", "turning camera", "rotating camera"), 2.0),
+    "whip pan": 4.0,
+}
+SHAKE: dict[str, float] = {
+    **dict.fromkeys(("handheld", "hand held", "shaky", "camera shake", "shaking"), 0.6),
+    **dict.fromkeys(("vibration", "vibrating", "bumpy"), 0.3),
+}
+
+BLUR = frozenset(
+    {"motion blur", "motion blurred", "blur", "blurred", "blurry", "smeared"}
+    | {"streaked", "light trails", "in motion", "moving", "motion", "passing"}
+)
+PACE: dict[str, float] = {
+    **dict.fromkeys(("speeding", "fast", "fast moving", "racing", "rushing", "rapid"), 1.6),
+    **dict.fromkeys(("rapidly", "quick", "speed", "high speed", "hurrying"), 1.6),
+    **dict.fromkeys(("slow", "slow moving", "slowly", "crawling"), 0.5),
+}
+STILL = frozenset({"static", "still", "frozen", "parked", "stationary", "standing", "stopped", "motionless"})
+SHARP = frozenset({"sharp", "crisp", "in focus", "freeze frame"})
+
+DIRECTIONS: dict[str, str] = {
+    **dict.fromkeys(("to the left", "leftward", "leftwards", "from right to left", "right to left"), "left"),
+    **dict.fromkeys(("to the right", "rightward", "rightwards", "from left to right", "left to right"), "right"),
+    **dict.fromkeys(("oncoming", "approaching", "towards the camera", "toward the camera", "towards us"), "oncoming"),
+}
+
+SHUTTERS: dict[str, float] = {
+    **dict.fromkeys(("long exposure", "slow shutter", "slow shutter speed", "long shutter"), 0.125),
+    **dict.fromkeys(("short exposure", "fast shutter", "fast shutter speed", "short shutter"), 1 / 60),
+}
+
+SPEED_UNITS: dict[str, float] = {
+    **dict.fromkeys(("m/s", "mps"), 1.0),
+    **dict.fromkeys(("km/h", "kmh", "kph"), 1 / 3.6),
+    "mph": 0.44704,
+}
+TIME_UNITS: dict[str, float] = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1e-3),
+}
+
+_SCENES = """
+street streets city urban town village downtown road roads highway motorway freeway boulevard avenue
+lane intersection junction crossing bridge tunnel suburb suburban rural countryside alley square
+market scene photo photograph picture image buildings trees sidewalk
+"""
+SCENES = frozenset(_SCENES.split())
+"""Words of the place: they change nothing, but a prompt of these alone is not beyond understanding."""
+
+_STOP_WORDS = """
+a an the and or of in on at with by from to for over through across into under along down up its is
+are be as that this there very it details detail going while during past
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+NEGATIONS = frozenset({"no", "not", "without", "never"})

@@ -1,0 +1,143 @@
+"""The exposure simulator against answers that are known."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blurdepth.camera import Motion
+from blurdepth.errors import InputError
+from blurdepth.exposure import BLURRED, MIXED, STATIC, expose, regions
+from blurdepth.images import linear_to_srgb, srgb_to_linear
+
+FOV = 2 * np.degrees(np.arctan(0.5))  # focal length = width
+HEIGHT, WIDTH = 96, 160
+
+
+def texture(seed: int = 0) -> np.ndarray:
+    return srgb_to_linear(np.random.default_rng(seed).integers(20, 240, (HEIGHT, WIDTH, 3), np.uint8))
+
+
+def flat(value: float) -> np.ndarray:
+    return np.full((HEIGHT, WIDTH), value, np.float32)
+
+
+def street() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Linear light, inverse depth with sky, and ids of one box."""
+    rows = np.arange(HEIGHT, dtype=np.float32)[:, None]
+    inverse = np.repeat(np.maximum(rows - HEIGHT / 2, 0) / (1.6 * WIDTH), WIDTH, 1).astype(np.float32)
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[40:70, 60:100] = 1
+    inverse[ids == 1] = 0.14
+    return texture(1), inverse, ids
+
+
+@pytest.mark.parametrize("turn", [(0, 0, 0), (0, 1e-9, 0)])
+def test_no_motion_gives_the_input(turn: tuple[float, float, float]) -> None:
+    linear, inverse, ids = street()
+    made = expose(linear, inverse, Motion(FOV, rotation_deg=turn, objects={1: (0, 0, 0)}), ids)
+    difference = linear_to_srgb(made.linear).astype(int) - linear_to_srgb(linear)
+    assert abs(difference).max() <= 1
+    np.testing.assert_allclose(made.mean_inverse_depth, inverse, atol=1e-6)
+    assert (regions(made) == STATIC).all()
+
+
+def test_flat_wall_moved_sideways_is_a_box_blur() -> None:
+    linear, steps = texture(), 8
+    metres = steps / WIDTH * 10
+    made = expose(linear, flat(0.1), Motion(FOV, translation_m=(metres, 0, 0)), subframes=steps)
+    moments = [np.roll(linear, shift, 1) for shift in (4, 3, 2, 1, 0, -1, -2, -3)]
+    halves = [(a + np.roll(a, -1, 1)) / 2 for a in moments]
+    np.testing.assert_allclose(made.linear[:, 8:-8], np.mean(halves, 0)[:, 8:-8], atol=2e-3)
+    np.testing.assert_allclose(made.mean_inverse_depth, 0.1, atol=1e-6)
+    np.testing.assert_allclose(made.flow_px, steps, rtol=1e-4)
+    assert (regions(made)[:, 8:-8] == BLURRED).all()
+
+
+def test_half_covered_pixel_has_half_the_mean_inverse_depth() -> None:
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[:, 40:80] = 1
+    inverse = np.where(ids, 0.2, 0.1).astype(np.float32)
+    made = expose(texture(), inverse, Motion(FOV, objects={1: (20 / WIDTH / 0.2, 0, 0)}), ids, 40)
+    assert made.mean_inverse_depth[48, 39:41].mean() == pytest.approx(0.15, abs=1e-3)
+    assert made.moving_fraction[48, 79:81].mean() == pytest.approx(0.5, abs=0.01)
+    assert made.nearest_inverse_depth[48, 40] == pytest.approx(0.2, rel=1e-3)
+    assert made.farthest_inverse_depth[48, 40] == pytest.approx(0.1, rel=1e-3)
+    assert regions(made)[48, 40] == MIXED
+    assert regions(made)[48, 60] == BLURRED
+    assert regions(made)[48, 120] == STATIC
+
+
+def test_forward_motion_over_ground_keeps_its_inverse_depth_and_mixes_at_a_near_box() -> None:
+    linear, inverse, _ = street()
+    made = expose(linear, inverse, Motion(FOV, translation_m=(0, 0, 1.5)))
+    ground = np.s_[50:85, 20:40]
+    np.testing.assert_allclose(made.mean_inverse_depth[ground], inverse[ground], rtol=0.02)
+    edge = made.mean_inverse_depth[50, 88:110]
+    assert edge[0] == pytest.approx(0.14, rel=0.02) and edge[-1] == pytest.approx(inverse[50, 110], rel=0.02)
+    assert (np.diff(edge) < 1e-3).all()
+    assert ((edge > 0.02) & (edge < 0.13)).any()
+
+
+def test_sky_stays_infinitely_far() -> None:
+    linear, inverse, ids = street()
+    made = expose(linear, inverse, Motion(FOV, (0, 0, 1), (0, 1, 0), {1: (0.5, 0, 0)}), ids)
+    assert (made.mean_inverse_depth[:30] == 0).all()
+    assert (made.spread[:30] == 0).all()
+
+
+def test_turning_the_camera_moves_far_and_near_alike() -> None:
+    inverse = flat(0)
+    inverse[:, 80:] = 0.1
+    made = expose(texture(), inverse, Motion(FOV, rotation_deg=(0, 3, 0)))
+    expected = np.radians(3) * WIDTH
+    assert made.flow_px[48, 80] == pytest.approx(expected, rel=0.01)
+    assert made.flow_px[48, 79] == pytest.approx(expected, rel=0.01)
+
+
+def test_same_input_gives_the_same_bytes() -> None:
+    linear, inverse, ids = street()
+    motion = Motion(FOV, (0.05, 0, 0.8), (0, 0.7, 0), {1: (0.5, 0, 0)})
+    first, second = (expose(linear, inverse, motion, ids) for _ in range(2))
+    assert first.linear.tobytes() == second.linear.tobytes()
+    assert first.mean_inverse_depth.tobytes() == second.mean_inverse_depth.tobytes()
+
+
+def test_halving_the_step_changes_little() -> None:
+    linear, inverse, ids = street()
+    motion = Motion(FOV, (0, 0, 0.5), (0, 0, 0), {1: (0.7, 0, 0)})
+    usual = expose(linear, inverse, motion, ids)
+    finer = expose(linear, inverse, motion, ids, usual.subframes * 2)
+    assert abs(usual.mean_inverse_depth - finer.mean_inverse_depth).mean() < 1e-3 * inverse.mean() * 3
+
+
+def test_lamp_in_the_dark_keeps_shining_when_smeared() -> None:
+    linear = np.full((HEIGHT, WIDTH, 3), 0.001, np.float32)
+    linear[46:50, 78:82] = 1
+    made = expose(linear, flat(0.1), Motion(FOV, rotation_deg=(0, 3, 0)))
+    assert made.linear.sum() > 1.8 * linear.sum()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"inverse_depth": np.zeros((9, 9), np.float32)}, "same size"),
+        ({"inverse_depth": flat(np.nan)}, "not numbers"),
+        ({"inverse_depth": flat(-1)}, "negative"),
+        ({"inverse_depth": flat(0)}, "infinite everywhere"),
+        ({"linear": texture() * np.float32(np.nan)}, "not finite"),
+        ({"object_ids": None}, "no mask"),
+        ({"object_ids": np.zeros((9, 9), np.uint8)}, "same size"),
+        ({"motion": Motion(FOV, translation_m=(40, 0, 0))}, "nothing stays in view"),
+    ],
+)
+def test_bad_input_gets_one_clear_message(change: dict[str, Any], message: str) -> None:
+    linear, inverse, ids = street()
+    usual = {
+        "linear": linear,
+        "inverse_depth": np.maximum(inverse, 0.05),
+        "motion": Motion(FOV, objects={1: (0.5, 0, 0)}),
+        "object_ids": ids,
+    }
+    with pytest.raises(InputError, match=message):
+        expose(**{**usual, **change})
