@@ -32,8 +32,6 @@ from blurdepth.training_data import (
 )
 from blurdepth.training_state import RunFolder
 
-GRADIENT_WEIGHT = 2.0
-"""Of gradient matching beside SSI. Source: Depth Anything V2 (Yang et al., NeurIPS 2024), section 5."""
 BEST_BY = "abs_rel"
 CURVE_POINTS = 500
 
@@ -171,7 +169,8 @@ def training_loss(recipe: Recipe, kind: DepthKind, prediction: Tensor, batch: Ba
     if kind == "depth_m":
         prediction = 1 / prediction.clamp(min=1e-3)
     if recipe.loss == "ssi+gradient":
-        return ssi_loss(prediction, target, mask) + GRADIENT_WEIGHT * gradient_loss(prediction, target, mask)
+        edges = gradient_loss(prediction, target, mask)
+        return ssi_loss(prediction, target, mask) + recipe.gradient_weight * edges
     mask = mask & (target > 0)
     if kind == "affine_inverse_depth":
         target = target / (target * mask).amax((1, 2), keepdim=True).clamp(min=1e-6)

@@ -29,12 +29,15 @@ class Recipe:
         name: of the preset, or of the file.
         target: what a blurred pixel should become: the mean inverse depth over the exposure, or the sharp
             frame's at mid exposure.
-        loss: "ssi+gradient" (scale-and-shift-invariant L1 + 2 x gradient matching) or "silog".
+        loss: "ssi+gradient" (scale-and-shift-invariant L1 and gradient matching) or "silog".
+        gradient_weight: of gradient matching beside SSI; without effect on "silog".
         optimizer: "adam" or "adamw".
         epochs: passes over the training samples.
         lr, lr_min: learning rate of the encoder at the first step and after the last.
         head_lr_factor: all else than the encoder learns that many times faster.
         power: of the polynomial decay.
+        warmup_steps: the first steps, over which the learning rates rise from 0: Adam's steps are as long as
+            the rate at once, which throws a trained model back.
         batch: samples a step.
         crop: (height, width) in pixels, multiples of 14.
         include_sharp: each training frame is trained along as it was, towards its own inverse depth.
@@ -48,12 +51,14 @@ class Recipe:
     name: str
     target: Target
     loss: Loss
+    gradient_weight: float
     optimizer: Optimizer
     epochs: int
     lr: float
     lr_min: float
     head_lr_factor: float
     power: float
+    warmup_steps: int
     batch: int
     crop: tuple[int, int]
     include_sharp: bool
@@ -80,8 +85,9 @@ class Recipe:
             raise self._wrong("val_share", "use a share from 0 to 0.5")
         if not 0 <= self.weight_decay < 1:
             raise self._wrong("weight_decay", "use a number from 0 up to 1")
-        if self.seed < 0:
-            raise self._wrong("seed", "use a whole number from 0")
+        for name in ("gradient_weight", "warmup_steps", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise self._wrong(name, "use a number from 0")
         if len(self.crop) != 2 or any(side < PATCH or side % PATCH for side in self.crop):
             raise self._wrong("crop", f"use a height and a width that are multiples of {PATCH}")
 
@@ -134,13 +140,14 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     """The encoder's learning rate at `step` of `steps`: polynomial decay from `lr` down to `lr_min`.
 
-    lr_min + (lr - lr_min) * (1 - step / steps) ** power
+    lr_min + (lr - lr_min) * (1 - step / steps) ** power, times (step + 1) / warmup_steps while warming up
 
     Source: the metric-depth training of Depth Anything V2 (Yang et al., NeurIPS 2024), which decays to 0; the
     floor is the paper's.
     """
     left = 1 - min(step, steps) / max(steps, 1)
-    return float(recipe.lr_min + (recipe.lr - recipe.lr_min) * left**recipe.power)
+    warm = min(1.0, (step + 1) / max(recipe.warmup_steps, 1))
+    return float(recipe.lr_min + (recipe.lr - recipe.lr_min) * left**recipe.power) * warm
 
 
 def _choices() -> dict[str, tuple[str, ...]]:

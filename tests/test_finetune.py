@@ -113,7 +113,7 @@ def write_sample(folder: Path, frame: int, variant: int) -> TrainingSample:
 def recipe(**values: Any) -> Recipe:
     quick = load_recipe("quick")
     return replace(
-        quick, **{"seed": 5, "epochs": 2, "lr": 1e-3, "lr_min": 1e-4, "crop": (56, 84), "batch": 4, **values}
+        quick, **{"seed": 5, "epochs": 2, "lr": 1e-3, "lr_min": 1e-4, "crop": (56, 84), "warmup_steps": 0, **values}
     )
 
 

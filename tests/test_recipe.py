@@ -41,8 +41,10 @@ def test_the_papers_split_of_22000_is_21260_and_740() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_loads_falls_and_survives_json(preset: str) -> None:
     recipe = load_recipe(preset)
-    rates = [learning_rate(recipe, step, 50) for step in range(51)]
-    assert rates == sorted(rates, reverse=True)
+    rates = [learning_rate(recipe, step, 1000) for step in range(1001)]
+    warm = recipe.warmup_steps
+    assert rates[:warm] == sorted(rates[:warm])
+    assert rates[max(warm - 1, 0) :] == sorted(rates[max(warm - 1, 0) :], reverse=True)
     assert recipe_from_dict(recipe.as_dict()) == recipe
 
 
@@ -63,7 +65,9 @@ def test_every_preset_loads_falls_and_survives_json(preset: str) -> None:
         ("include_sharp", 1, "use true or false"),
         ("val_share", 0.9, "from 0 to 0.5"),
         ("weight_decay", -1, "weight_decay"),
-        ("seed", -1, "whole number from 0"),
+        ("warmup_steps", 2.5, "use a whole number"),
+        ("gradient_weight", -1.0, "gradient_weight = -1.0"),
+        ("seed", -1, "seed = -1: use a number from 0"),
         ("batch", True, "use a whole number"),
     ],
 )

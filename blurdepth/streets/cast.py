@@ -195,4 +195,4 @@ def _is_leaf(shape: Shape, points: F32, thickness: F32) -> NDArray[np.bool_]:
     grain, gaps, seed = shape.look[0], shape.look[1], shape.look[2]
     x, y, z = points / grain + seed
     noise = 0.6 * value_noise(x, y, z) + 0.4 * value_noise(x * 2.7, y * 2.7, z * 2.7)
-    return noise > gaps + 0.5 * (1 - thickness) ** 1.5  # type: ignore[no-any-return]
+    return noise > gaps + 0.5 * (1 - thickness) ** 1.5

@@ -26,7 +26,7 @@ def _mix(*cells: Any) -> NDArray[np.int64]:
     mixed: Any = 0
     for cell, prime in zip(cells, _PRIMES, strict=False):
         mixed = mixed ^ (np.asarray(cell).astype(np.int64) * prime)
-    return (mixed ^ (mixed >> 15)) & 0xFFFF  # type: ignore[no-any-return]
+    return (mixed ^ (mixed >> 15)) & 0xFFFF
 
 
 def value_noise(*axes: Any) -> F32:

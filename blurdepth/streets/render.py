@@ -38,7 +38,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class _Points:
-    """One point a ray: world (3, N), turned-in normal (3, N), direction to it (3, N), what kind it is."""
+    """What N rays meet: world point (3, N), depth (N,), unit direction to it (3, N), width of a pixel there (N,)."""
 
     world: F32
     distance: F32
@@ -267,7 +267,7 @@ def _illuminate(light: Light, skin: Skin, normal: F32, lit: Any, under: Any, poi
     above = np.clip(0.5 - 4 * mirrored[1], 0, 1)
     seen = (0.18 * (1 - above) + (0.75 - 0.35 * np.clip(-mirrored[1], 0, 1)) * above) * horizon[:, None]
     lamps = np.array(LAMP_RGB, np.float32)[:, None] * light.lamps
-    return skin.albedo * received * (1 - skin.gloss) + skin.gloss * seen + skin.glow * lamps  # type: ignore[no-any-return]
+    return skin.albedo * received * (1 - skin.gloss) + skin.gloss * seen + skin.glow * lamps
 
 
 def sky(light: Light, directions: F32) -> F32:

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.images import LIMITS, Rgb, read_bytes
-from blurdepth.metrics import METRICS
+from blurdepth.metrics import METRICS, MetricInfo
 from blurdepth.render import Range, depth_picture, difference_picture
 from blurdepth.store.records import Sample
 from blurdepth.ui import html
 from blurdepth.ui.shared import (
     HEAVY,
     LIGHT,
-    FrameInput,
     clicked,
     download_progress,
     example_cards,
     example_frame,
+    frame_input,
     model_choices,
     picture_grid,
     told,
@@ -34,7 +34,7 @@ from blurdepth.workspace import Workspace
 MODES = ["Slider", "Side by side", "Difference"]
 RECENT = 18
 _REGIONS = {"all": "whole image", "static": "at rest", "blurred": "blurred", "mixed": "blurred, depths mixed"}
-_NO_RESULT = html.empty("Nothing to compare yet", "Choose a frame below or drop your own, then press Compare.")
+_NO_RESULT = html.empty("Nothing to compare yet", "Choose a sample or an example on the left, or drop your own frame.")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class CompareTab:
         self._connect()
 
     def _lay_out_inputs(self) -> None:
-        self.upload = FrameInput(label="Frame, sharp or blurred", height=160)
+        self.upload = frame_input(label="Frame, sharp or blurred", height=160)
         gr.Markdown(f"{LIMITS}. Or choose one:", elem_classes="bd-note")
         self.samples = picture_grid("Samples and examples", value="", elem_id="compare-samples")
         choices = model_choices(self.workspace)
@@ -73,6 +73,9 @@ class CompareTab:
         )
         self.second = gr.Dropdown(choices, value=BUNDLED, label="Model B", allow_custom_value=True, elem_id="model-b")
         self.start = gr.Button("Compare", variant="primary", elem_id="compare")
+        self.upload = frame_input("Frame, sharp or blurred", 160)
+        gr.Markdown(f"{LIMITS}. Or choose one:", elem_classes="bd-note")
+        self.samples = picture_grid("Samples and examples", value="", elem_id="compare-samples")
 
     def _lay_out_results(self) -> None:
         self.mode = gr.Radio(MODES, value=MODES[0], label="View", elem_id="compare-mode")
@@ -170,13 +173,15 @@ class CompareTab:
         result = compare(predictions[0], predictions[1], subject.target, subject.regions)
         depths = [depth_picture(each, result.span) for each in (result.first, result.second)]
         unit = " /m" if subject.target is not None else ""
-        pair = zip(depths, (f"A: {first}", f"B: {second}"), strict=True)
+        maps = dict(zip((f"A: {first}", f"B: {second}"), depths, strict=True))
+        if subject.target is not None:
+            maps["Target depth"] = depth_picture(subject.target, result.span)
         difference = difference_picture(result.difference, result.reach)
         span = Range(-result.reach, result.reach)
         return (
             self._figure(subject.rgb, "Frame", subject.words),
             tuple(str(self.workspace.keep_picture(depth)) for depth in depths),
-            '<div class="bd-pair">' + "".join(self._figure(depth, words) for depth, words in pair) + "</div>",
+            '<div class="bd-pair">' + "".join(self._figure(depth, words) for words, depth in maps.items()) + "</div>",
             self._figure(difference, "B − A", "orange: B is nearer") + html.scale_bar(span, unit, "difference"),
             html.scale_bar(result.span, unit),
             _numbers(result.metrics),
@@ -212,12 +217,19 @@ def _numbers(metrics: tuple[dict[str, dict[str, float]], dict[str, dict[str, flo
         return html.notice(
             "This frame has no target depth: B is fitted to A by least squares, and there are no numbers."
         )
-    base, tuned = metrics
-    rows = []
-    for region, words in _REGIONS.items():
-        if region in base:
-            cells = (f"{base[region][each.key]:.3f} → {tuned[region][each.key]:.3f}" for each in METRICS)
-            rows.append((words, *cells))
-    head = ("A → B", *(f"{each.label} {'↓' if each.better == 'lower' else '↑'}" for each in METRICS))
+    first, second = metrics
+    regions = [region for region in _REGIONS if region in first]
+    rows: list[tuple[str, *tuple[html.Change, ...]]] = [
+        (
+            f"{metric.label} {'↓' if metric.better == 'lower' else '↑'}",
+            *(_change(metric, first[region], second[region]) for region in regions),
+        )
+        for metric in METRICS
+    ]
+    head = ("A → B", *(_REGIONS[region] for region in regions))
     words = "Both fitted to the target by least squares in inverse depth; ↓ lower is better, ↑ higher is better."
     return html.table(head, rows) + f'<p class="bd-note">{words}</p>'
+
+
+def _change(metric: MetricInfo, first: dict[str, float], second: dict[str, float]) -> html.Change:
+    return html.Change(first[metric.key], second[metric.key], metric.better == "lower")

@@ -111,13 +111,10 @@ class CurateTab:
     def _large(self, sample: Sample) -> str:
         frame = self.workspace.store.samples.frame(sample.frame_id)
         state = sample.status + (f": {sample.reason}" if sample.reason else "")
-        return "".join(
-            (
-                html.figure(self.workspace.pictures.path(sample.image), "Variant", state),
-                html.figure(self.workspace.target_picture(sample), "Target depth", "mean over the exposure"),
-                html.figure(self.workspace.pictures.path(frame.image), "Sharp frame", frame.name),
-            )
-        )
+        variant = html.figure(self.workspace.pictures.path(sample.image), "Variant", state)
+        target = html.figure(self.workspace.target_picture(sample), "Target depth", "mean over the exposure")
+        sharp = html.figure(self.workspace.pictures.path(frame.image), "Sharp frame", frame.name)
+        return f'{variant}<div class="bd-pair">{target}{sharp}</div>'
 
     def _about(self, sample: Sample) -> str:
         made = sample.provenance

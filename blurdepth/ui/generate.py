@@ -19,11 +19,11 @@ from blurdepth.ui.shared import (
     ASSETS,
     HEAVY,
     LIGHT,
-    FrameInput,
     clicked,
     download_progress,
     example_cards,
     example_frame,
+    frame_input,
     model_choices,
     picture_grid,
     told,
@@ -62,39 +62,37 @@ class GenerateTab:
         self._connect_variants()
 
     def _lay_out_frame_input(self) -> None:
-        self.upload = FrameInput(label="Sharp frame", height=200)
+        self.upload = frame_input("Sharp frame", 180)
         gr.Markdown(f"{LIMITS}. Drop it, paste it, or press an example:", elem_classes="bd-note")
         self.examples = picture_grid("Examples", value=html.grid(example_cards()), elem_id="examples")
+        self.suggestion = gr.Button("Real photo? Use Depth Anything V2 Small (100 MB, Apache-2.0)", size="sm")
 
     def _lay_out_words(self) -> None:
         first = next(iter(self.book.values()))
+        with gr.Row(elem_classes="bd-center"):
+            self.entry = gr.Dropdown(list(self.book), value=first.name, label="Prompt book", scale=3, min_width=160)
+            self.dice = gr.Button("Surprise me", size="sm", scale=1, min_width=110)
         self.prompt = gr.Textbox(first.prompt, label="Prompt", lines=2, elem_id="prompt")
         self.negative = gr.Textbox(first.negative, label="Negative prompt: what should not be seen", lines=1)
         self.reading = gr.HTML(self.read(first.prompt, first.negative), label="Understood", elem_id="reading")
-        with gr.Row():
-            self.entry = gr.Dropdown(list(self.book), value=first.name, label="Prompt book", scale=3, min_width=160)
-            self.dice = gr.Button("Surprise me", scale=1, min_width=110)
 
     def _lay_out_start(self) -> None:
-        with gr.Row():
-            self.number = gr.Slider(1, MAX_VARIANTS, value=4, step=1, label="Variants", min_width=180)
-            self.seed = gr.Number(1, label="Seed", precision=0, minimum=0, min_width=90)
-            self.new_seed = gr.Checkbox(True, label="New seed each time", min_width=130)
-        self.model = gr.Dropdown(
-            model_choices(self.workspace),
-            value=BUNDLED,
-            label="Depth model",
-            info="Or type any depth model of the Hugging Face Hub (owner/model), or a folder.",
-            allow_custom_value=True,
-        )
-        self.suggestion = gr.Button("Real photo? Use Depth Anything V2 Small (100 MB, Apache-2.0)", size="sm")
-        gr.Markdown(
-            "Exposure simulator: runs on this computer's processor, about a second each.",
-            elem_classes="bd-note",
-        )
+        self.number = gr.Slider(1, MAX_VARIANTS, value=4, step=1, label="Variants")
         with gr.Row():
             self.start = gr.Button("Generate", variant="primary", scale=3, elem_id="generate")
             self.cancel = gr.Button("Cancel", scale=1, min_width=90, interactive=False, elem_id="cancel")
+        gr.Markdown("Exposure simulator: on this computer's processor, about a second each.", elem_classes="bd-note")
+        with gr.Accordion("Seed and depth model", open=False):
+            with gr.Row():
+                self.seed = gr.Number(1, label="Seed", precision=0, minimum=0, min_width=90)
+                self.new_seed = gr.Checkbox(True, label="New seed each time", min_width=130)
+            self.model = gr.Dropdown(
+                model_choices(self.workspace),
+                value=BUNDLED,
+                label="Depth model",
+                info="Or type any depth model of the Hugging Face Hub (owner/model), or a folder.",
+                allow_custom_value=True,
+            )
 
     def _lay_out_results(self) -> None:
         self.frame = gr.HTML(_NO_FRAME, label="Frame and its depth", elem_id="frame")
@@ -110,6 +108,7 @@ class GenerateTab:
             self.examples.click(told(self.keep_example), None, [self.upload, self.frame_id], **LIGHT),
         ]
         self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
+        self.model.change(lambda model: gr.update(visible=model == BUNDLED), self.model, self.suggestion, **LIGHT)
         results = [self.frame, self.variants, self.shown, self.selected, self.view, self.large, self.onward]
         for event in came:
             event.success(self.clear_variants, None, results, **LIGHT).then(

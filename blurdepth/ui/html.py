@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from blurdepth.prompts import Reading
 from blurdepth.render import Range, css_gradient
-from blurdepth.store.records import Counts, Job
+from blurdepth.store.records import Counts, Job, Version
 
 STATUS_WORDS = {
     "queued": "waiting for its turn",
@@ -122,13 +122,31 @@ def header(device: str, counts: Counts, job: Job | None) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+@dataclass(frozen=True)
+class Change:
+    """A cell with two numbers, coloured by whether the second is better."""
+
+    before: float
+    after: float
+    lower_is_better: bool
+
+    @property
+    def kind(self) -> str:
+        """better, worse or same, at the precision that is shown."""
+        gain = round(self.before, 3) - round(self.after, 3)
+        return "same" if gain == 0 else "better" if (gain > 0) == self.lower_is_better else "worse"
+
+
+def _cell(value: str | Change) -> str:
+    if isinstance(value, str):
+        return f"<td>{escape(value)}</td>"
+    return f'<td class="bd-{value.kind}" title="{value.kind}">{value.before:.3f} → {value.after:.3f}</td>'
+
+
+def table(head: Sequence[str], rows: Iterable[tuple[str, *tuple[str | Change, ...]]]) -> str:
     """A plain table; the first column names the row."""
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
-        for row in rows
-    )
+    body = "".join(f'<tr><th scope="row">{escape(name)}</th>{"".join(map(_cell, cells))}</tr>' for name, *cells in rows)
     return f'<div class="bd-table"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -142,6 +160,15 @@ def log(text: str, *, opened: bool) -> str:
     """The end of a log, folded unless it matters."""
     state = " open" if opened else ""
     return f'<details class="bd-facts"{state}><summary>Log</summary><pre>{escape(text)}</pre></details>' if text else ""
+
+
+def contents(version: Version) -> str:
+    """How much a dataset version holds, in words."""
+    return f"{_number(version.samples, 'sample')} of {_number(version.frames, 'frame')}"
+
+
+def _number(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def duration(seconds: float | None) -> str:

@@ -33,11 +33,11 @@ class Page:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        with gr.Blocks(title="blurdepth", delete_cache=(3600, 86400)) as self.blocks:
+        with gr.Blocks(title="blurdepth", fill_width=True, delete_cache=(3600, 86400)) as self.blocks:
             # A fixed key and secret, so that what a browser remembers outlives a restart; nothing in it is secret.
             self.memory = gr.BrowserState({}, storage_key="blurdepth", secret="blurdepth")
             self.header = gr.HTML(self.header_now(), elem_id="header")
-            with gr.Tabs(selected="generate") as self.tabs:
+            with gr.Tabs(selected="generate", overflow_behavior="wrap") as self.tabs:
                 with self._tab("1 Generate", "generate") as generate:
                     self.generate = GenerateTab(workspace, self.memory)
                 with self._tab("2 Curate", "curate") as curate:
@@ -115,18 +115,12 @@ class Page:
         loaded.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
         timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)
         timer.tick(self.header_now, None, self.header, **LIGHT)
-        timer.tick(told(self.watch), self.train.job, self.train.view, **LIGHT)
+        timer.tick(told(self.train.watch), [self.train.job, self.train.seen], self.train.view, **LIGHT)
         generate.select(self.header_now, None, self.header, **LIGHT)
 
     def recognise(self, memory: dict[str, Any] | None) -> dict[str, Any]:
         """Give a new browser a name, by which undo knows whose decisions are whose."""
         return {"actor": uuid.uuid4().hex[:12], **(memory or {})}
-
-    def watch(self, job_id: str | None) -> tuple[Any, ...]:
-        """The training tab while something runs; nothing changes otherwise."""
-        if not job_id or self.workspace.store.jobs.job(job_id).status != "running":
-            return tuple(gr.skip() for _ in self.train.view)
-        return self.train.show(job_id)
 
     def header_now(self) -> str:
         """Device, counts and the running job."""

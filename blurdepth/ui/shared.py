@@ -61,24 +61,15 @@ def _notice(error: BlurdepthError) -> gr.Error:
     return gr.Error(escape(str(error), quote=False), title="That did not work", print_exception=False)
 
 
-class FrameInput(gr.Image):
-    """An image input that hands over the very file that came, so that we decode it and say what is wrong with it."""
+def frame_input(label: str, height: int) -> gr.Image:
+    """An image input by button, drop and paste that hands over the very file that came.
 
-    is_template = True
-
-    def __init__(self, label: str, **more: Any) -> None:
-        super().__init__(
-            label=label,
-            sources=["upload", "clipboard"],
-            image_mode=None,
-            type="filepath",
-            format="png",
-            **more,
-        )
-
-    def preprocess(self, payload: Any) -> str | None:
-        """The path of the upload."""
-        return payload.path if payload else None
+    Gradio's own reading of it would fail without a reason on what is no picture, and clip 16 bits.
+    """
+    sources = ["upload", "clipboard"]
+    image = gr.Image(label=label, sources=sources, image_mode=None, type="filepath", format="png", height=height)
+    image.preprocess = lambda payload: payload.path if payload else None
+    return image
 
 
 def example_cards() -> list[html.Card]:

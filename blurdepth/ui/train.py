@@ -39,6 +39,7 @@ class TrainTab:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self.seen = gr.State("")
         gr.Markdown("Fine-tune a depth model on what you accepted. It runs in the background and outlives this page.")
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
@@ -79,7 +80,7 @@ class TrainTab:
     @property
     def view(self) -> list[Any]:
         """What `show` gives values for."""
-        return [self.card, self.stop, self.resume, self.onward, *self.plots, self.table]
+        return [self.seen, self.card, self.stop, self.resume, self.onward, *self.plots, self.table]
 
     def _connect(self) -> None:
         self.snapshot.click(told(self.make_version), self.note, [self.version, self.note], **LIGHT)
@@ -98,21 +99,19 @@ class TrainTab:
     def make_version(self, note: str) -> tuple[Any, str]:
         """Make a version, and choose it."""
         version = self.workspace.store.versions.snapshot(note)
-        gr.Info(f"{version.id}: {version.samples} samples of {version.frames} frames.")
+        gr.Info(f"{version.id}: {html.contents(version)}.")
         return self.version_choices(version.id), ""
 
     def version_choices(self, chosen: str | None = None) -> Any:
         """All versions, the newest chosen if none is named."""
         versions = self.workspace.store.versions.versions()
-        choices = [
-            (f"{each.id}: {each.samples} samples of {each.frames} frames {each.note}", each.id) for each in versions
-        ]
+        choices = [(f"{each.id}: {html.contents(each)} {each.note}".strip(), each.id) for each in versions]
         return gr.update(choices=choices, value=chosen or (versions[0].id if versions else None))
 
     def job_choices(self, chosen: str | None = None) -> Any:
         """All jobs, the newest chosen if none is named."""
         found = self.workspace.store.jobs.jobs()
-        choices = [(f"{job.id}: {job.kind} on {job.settings.get('version')}", job.id) for job in found]
+        choices = [(f"{job.id}: fine-tune on {job.settings['version']}", job.id) for job in found]
         return gr.update(choices=choices, value=chosen or (found[0].id if found else None))
 
     def launch(self, version: str | None, base: str, preset: str) -> Any:
@@ -136,11 +135,12 @@ class TrainTab:
         found = self.workspace.store.jobs.jobs()
         if not job_id or not found:
             off = gr.update(interactive=False)
-            return _NO_JOB, off, off, off, *[None] * len(PLOTS), ""
+            return "", _NO_JOB, off, off, off, *[None] * len(PLOTS), ""
         job = self.workspace.store.jobs.job(job_id)
         running = job.status in UNFINISHED
         points = self.workspace.store.jobs.points(job_id)
         return (
+            _signature(job),
             self.job_card(job),
             gr.update(interactive=running and not job.stop_requested),
             gr.update(interactive=job.status in RESUMABLE),
@@ -148,6 +148,12 @@ class TrainTab:
             *(_curve(name, points) for name in PLOTS),
             _jobs_table(found),
         )
+
+    def watch(self, job_id: str | None, seen: str) -> tuple[Any, ...]:
+        """What `show` gives if the job has moved since it was last shown; else nothing changes."""
+        if not job_id or _signature(self.workspace.store.jobs.job(job_id)) == seen:
+            return tuple(gr.skip() for _ in self.view)
+        return self.show(job_id)
 
     def job_card(self, job: Job) -> str:
         """State, progress, time left, what went wrong, and the log."""
@@ -159,8 +165,12 @@ class TrainTab:
         activity = html.notice(job.activity) if job.status == "running" and job.activity else ""
         error = html.notice(job.error.split("\n")[0]) if job.error else ""
         log = html.log(jobs.log_tail(self.workspace, job.id), opened=job.status in ("interrupted", "failed"))
-        title = f"{job.kind} {job.id} of {job.settings.get('base')} on {job.settings.get('version')}"
+        title = f"Fine-tune {job.id}: {job.settings['base']} on {job.settings['version']}, {job.settings['preset']}"
         return f'<div class="bd-jobcard"><b>{escape(title)}</b> {state}{bar}{activity}{error}{_gain(job)}{log}</div>'
+
+
+def _signature(job: Job) -> str:
+    return f"{job.id} {job.status} {job.step} {job.activity} {job.stop_requested}"
 
 
 def _chosen(job_id: str | None) -> str:
@@ -194,19 +204,21 @@ def _curve(name: str, points: dict[str, list[tuple[int, float]]]) -> pd.DataFram
             rows += [(step, series, value) for step, value in points.get(f"{name}/{series}", [])]
         level = points.get(f"{name}/blurred", [])[:1]
         rows += [(step, "base", value) for _, value in level for step in sorted({row[0] for row in rows})]
-    return pd.DataFrame(rows, columns=["step", "series", name])
+    # Without numbers in it a column would be taken for names, and the axis with it.
+    return pd.DataFrame(rows, columns=["step", "series", name]).astype({"step": float, name: float})
 
 
 def _gain(job: Job) -> str:
     base, tuned = job.metrics.get("base"), job.metrics.get("tuned")
     if not base or not tuned:
         return ""
-    rows = []
-    for region, words in (("all", "blurred images"), ("mixed", "mixed pixels"), ("sharp", "sharp frames")):
-        if region in base and region in tuned:
-            before, after = base[region]["abs_rel"], tuned[region]["abs_rel"]
-            rows.append((words, f"{before:.4f}", f"{after:.4f}", f"{100 * (after / before - 1):+.1f} %"))
-    return html.table(("AbsRel (lower is better)", "base", "fine-tuned", "change"), rows)
+    words = {"all": "blurred images", "mixed": "mixed pixels", "sharp": "sharp frames"}
+    rows = [
+        (words[region], html.Change(base[region]["abs_rel"], tuned[region]["abs_rel"], lower_is_better=True))
+        for region in words
+        if region in base and region in tuned
+    ]
+    return html.table(("AbsRel, lower is better", "base → fine-tuned"), rows)
 
 
 def _jobs_table(found: list[Job]) -> str:

@@ -65,7 +65,7 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
 
     open_tab(page, "train")
     page.locator("#snapshot").click()
-    expect(page.get_by_label("Dataset version")).to_have_value("v1: 3 samples of 1 frames ")
+    expect(page.get_by_label("Dataset version")).to_have_value("v1: 3 samples of 1 frame")
     page.locator("#start-finetune").click()
     expect(page.locator("#job-card .bd-state")).to_have_text("done", timeout=10 * MINUTES)
     page.locator("#to-compare").click()

@@ -1,0 +1,90 @@
+"""Comparison is fair: affine maps of one truth are equal, and a worse model is shown as worse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blurdepth.errors import InputError
+from blurdepth.evaluate import benchmark_report, compare, write_report
+from blurdepth.workspace import Workspace
+from tests.conftest import write_tiny_model
+
+
+def ramp(seed: int = 0) -> np.ndarray:
+    """Inverse depth of a road with a box on it."""
+    target = np.tile(np.linspace(0.02, 0.3, 60, dtype=np.float32)[:, None], (1, 90))
+    target[20:40, 30 + seed : 50 + seed] = 0.2
+    return target
+
+
+def test_affine_maps_of_the_target_compare_as_equal() -> None:
+    target = ramp()
+    result = compare(3 * target + 1, target / 7 - 2, target)
+    assert np.abs(result.difference).max() < 1e-5
+    assert result.metrics is not None
+    assert all(metrics["all"]["abs_rel"] < 1e-4 for metrics in result.metrics)
+
+
+def test_without_a_target_the_second_is_fitted_to_the_first() -> None:
+    first = 5 * ramp() + 3
+    result = compare(first, ramp() * 0.1)
+    assert np.array_equal(result.first, first)
+    assert np.abs(result.difference).max() < 1e-4
+    assert result.metrics is None
+
+
+def test_a_nearer_object_shows_above_zero_in_the_difference() -> None:
+    target = ramp()
+    nearer = target.copy()
+    nearer[20:40, 30:50] += 0.1
+    assert compare(target, nearer, target).difference[30, 40] > 0.05
+
+
+def test_maps_of_two_sizes_are_refused() -> None:
+    with pytest.raises(InputError):
+        compare(ramp(), ramp()[:-1], ramp())
+
+
+def write_scene(path: Path, seed: int) -> None:
+    """A scene in the format of the benchmark."""
+    rng = np.random.default_rng(seed)
+    target = ramp(seed)
+    sharp = rng.random((60, 90, 3)).astype(np.float16)
+    depth_m = (1 / ramp()).astype(np.float32)
+    depth_m[:5] = np.inf
+    blurred = np.roll(sharp, 3, axis=1)
+    np.savez(path, sharp_linear=sharp, blur_linear=blurred, depth_m=depth_m, mean_inverse_depth=target)
+
+
+def test_a_report_compares_models_over_scenes(tmp_path: Path, tiny_model: Path) -> None:
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    for seed in range(3):
+        write_scene(scenes / f"{seed}.npz", seed)
+    other = write_tiny_model(tmp_path / "other", seed=1)
+    report = benchmark_report(Workspace(tmp_path / "data"), [str(tiny_model), str(other)], str(scenes))
+    assert report["images"] == 3
+    first, second = report["models"]
+    assert first["change"]["all"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    gap = second["metrics"]["all"]["abs_rel"] - first["metrics"]["all"]["abs_rel"]
+    assert second["change"]["all"]["mean"] == pytest.approx(gap)
+    assert second["change"]["all"]["low"] <= gap <= second["change"]["all"]["high"]
+    write_report(report, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
+    assert "AbsRel" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_what_is_no_benchmark_is_named(tmp_path: Path, tiny_model: Path) -> None:
+    workspace = Workspace(tmp_path / "data")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no scenes"):
+        benchmark_report(workspace, [str(tiny_model)], str(tmp_path / "empty"))
+    np.savez(tmp_path / "odd.npz", other=np.zeros(3))
+    with pytest.raises(InputError, match=r"odd\.npz is not a scene"):
+        benchmark_report(workspace, [str(tiny_model)], str(tmp_path / "odd.npz"))
+    with pytest.raises(InputError, match="v7"):
+        benchmark_report(workspace, [str(tiny_model)], "v7")
