@@ -113,13 +113,14 @@ def best_device() -> torch.device:
 
 
 _device_words = ""
+_importing = threading.Lock()
 
 
 def warm_up() -> None:
     """Import torch and transformers and run nothing yet, so that the first frame needn't wait for them."""
     global _device_words  # noqa: PLW0603
+    _auto_classes()
     import torch
-    from transformers import AutoModelForDepthEstimation  # noqa: F401
 
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
@@ -151,23 +152,31 @@ def load_estimator(name: str, on_bytes: OnBytes | None = None) -> Estimator:
     return Estimator(name, revision, _kind(folder, model.config), model, processor)
 
 
+def _auto_classes() -> tuple[Any, Any]:
+    """The two classes of transformers that load any model; one thread at a time, as its lazy modules need it."""
+    with _importing:
+        from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+
+        return AutoModelForDepthEstimation, AutoImageProcessor
+
+
 def load_model(folder: Path, name: str) -> tuple[Any, Any]:
     """The transformers model and image processor in a local folder, on the CPU in float32.
 
     Raises:
         ModelError: see `load_estimator`.
     """
+    auto_model, auto_processor = _auto_classes()
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"The model {name} has no .safetensors weights: pickled weights are not loaded; convert them.")
     try:
-        model, report = AutoModelForDepthEstimation.from_pretrained(
+        model, report = auto_model.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, output_loading_info=True, dtype=torch.float32
         )
-        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+        processor = auto_processor.from_pretrained(folder, local_files_only=True, backend="pil")
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         first_line = str(error).strip().split("\n")[0][:200]
         raise ModelError(f"{name} is damaged or not a depth model that transformers loads: {first_line}") from error

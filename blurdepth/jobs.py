@@ -11,6 +11,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -99,7 +100,7 @@ def _start_worker(workspace: Workspace) -> None:
     folder = workspace.folder / "jobs"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "worker.log").open("ab") as log:
-        subprocess.Popen(
+        worker = subprocess.Popen(
             [sys.executable, "-m", "blurdepth", "work", "--data", str(workspace.folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -107,6 +108,8 @@ def _start_worker(workspace: Workspace) -> None:
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
         )
+    # Somebody must take note of its end, or it would stay behind as a zombie for as long as the page runs.
+    threading.Thread(target=worker.wait, daemon=True).start()
 
 
 def job_folder(workspace: Workspace, job_id: str) -> Path:

@@ -64,9 +64,6 @@ class CompareTab:
         self._connect()
 
     def _lay_out_inputs(self) -> None:
-        self.upload = frame_input(label="Frame, sharp or blurred", height=160)
-        gr.Markdown(f"{LIMITS}. Or choose one:", elem_classes="bd-note")
-        self.samples = picture_grid("Samples and examples", value="", elem_id="compare-samples")
         choices = model_choices(self.workspace)
         self.first = gr.Dropdown(
             choices, value=BUNDLED, label="Model A (base)", allow_custom_value=True, elem_id="model-a"

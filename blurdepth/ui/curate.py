@@ -80,12 +80,19 @@ class CurateTab:
 
     def _connect(self) -> None:
         known = [self.current, self.seen, self.which, self.memory]
-        self.accept.click(told(self.accepting), known, self.view, **LIGHT)
-        self.reject.click(told(self.rejecting), [*known, self.reason], self.view, **LIGHT)
-        for button, reason in zip(self.quick, REASONS, strict=True):
-            button.click(told(self.rejecting), [*known, gr.State(reason)], self.view, **LIGHT)
-        self.undo.click(told(self.undoing), [self.which, self.memory], [self.which, *self.view], **LIGHT)
-        self.redo.click(told(self.redoing), [self.which, self.memory], [self.which, *self.view], **LIGHT)
+        decide = told(self.rejecting)
+        stepped = [self.which, *self.view]
+        # The page brings its header up to date after each of these.
+        self.decisions = [
+            self.accept.click(told(self.accepting), known, self.view, **LIGHT),
+            self.reject.click(decide, [*known, self.reason], self.view, **LIGHT),
+            self.undo.click(told(self.undoing), [self.which, self.memory], stepped, **LIGHT),
+            self.redo.click(told(self.redoing), [self.which, self.memory], stepped, **LIGHT),
+            *(
+                button.click(decide, [*known, gr.State(reason)], self.view, **LIGHT)
+                for button, reason in zip(self.quick, REASONS, strict=True)
+            ),
+        ]
         self.which.input(told(self.show), self.which, self.view, **LIGHT)
         self.strip.click(told(self.select), self.which, self.view, **LIGHT)
 

@@ -131,7 +131,7 @@ class GenerateTab:
         asked = [self.frame_id, self.prompt, self.negative, self.number, self.seed, self.new_seed, self.model]
         begun = self.start.click(self.begin, None, [self.start, self.cancel], **LIGHT)
         made = begun.then(told(self.generate), asked, outputs, show_progress="minimal", **HEAVY)
-        ended = made.then(self.end, None, [self.start, self.cancel], **LIGHT)
+        self.ended = ended = made.then(self.end, None, [self.start, self.cancel], **LIGHT)
         remembered = [self.frame_id, self.prompt, self.negative, self.model, self.shown]
         ended.then(self.remember, [self.memory, *remembered], self.memory, **LIGHT)
         self.cancel.click(self.cancelled, self.shown, [self.status, self.start, self.cancel], cancels=[made], **LIGHT)
@@ -259,25 +259,25 @@ class GenerateTab:
         names = ("frame_id", "prompt", "negative", "model", "shown")
         return {**memory, **dict(zip(names, values, strict=True))}
 
-    def restore(self, memory: dict[str, Any]) -> tuple[Any, ...]:
-        """Bring back what this browser remembers, as far as it is still there.
+    def restore(self, memory: dict[str, Any], frame_id: str) -> tuple[Any, ...]:
+        """Bring back what this browser remembers, unless a frame has come in the meantime.
 
         Returns:
             Values for upload, frame_id, prompt, negative, model, shown, variants, onward.
         """
         frame = self._remembered_frame(memory)
-        first = next(iter(self.book.values()))
-        shown = [each for each in memory.get("shown") or [] if self.workspace.store.samples.has_sample(each)]
-        onward = gr.update(visible=bool(shown), value=f"{len(shown)} variants: look through them")
+        if frame is None or frame_id:
+            return tuple(gr.skip() for _ in range(8))
+        shown = [each for each in memory["shown"] if self.workspace.store.samples.has_sample(each)]
         return (
-            str(self.workspace.pictures.path(frame.image)) if frame else None,
-            frame.id if frame else "",
-            memory.get("prompt") or first.prompt,
-            memory.get("negative") if memory.get("prompt") else first.negative,
-            memory.get("model") or BUNDLED,
+            str(self.workspace.pictures.path(frame.image)),
+            frame.id,
+            memory["prompt"],
+            memory["negative"],
+            memory["model"],
             shown,
             self.cards(shown) if shown else _NO_VARIANTS,
-            onward,
+            gr.update(visible=bool(shown), value=f"{len(shown)} variants: look through them"),
         )
 
     def _remembered_frame(self, memory: dict[str, Any]) -> Frame | None:

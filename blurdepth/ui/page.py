@@ -38,7 +38,7 @@ class Page:
             self.memory = gr.BrowserState({}, storage_key="blurdepth", secret="blurdepth")
             self.header = gr.HTML(self.header_now(), elem_id="header")
             with gr.Tabs(selected="generate", overflow_behavior="wrap") as self.tabs:
-                with self._tab("1 Generate", "generate") as generate:
+                with self._tab("1 Generate", "generate"):
                     self.generate = GenerateTab(workspace, self.memory)
                 with self._tab("2 Curate", "curate") as curate:
                     self.curate = CurateTab(workspace, self.memory)
@@ -50,7 +50,7 @@ class Page:
                     self.dataset = DatasetTab(workspace)
             self._connect_tabs(curate, train, compare, dataset)
             self._connect_ways_on()
-            self._connect_start(generate)
+            self._connect_start()
             api.add_endpoints(workspace)
 
     def _tab(self, label: str, name: str) -> gr.Tab:
@@ -96,7 +96,7 @@ class Page:
             lambda: gr.Tabs(selected="compare"), None, self.tabs, **LIGHT
         )
 
-    def _connect_start(self, generate: gr.Tab) -> None:
+    def _connect_start(self) -> None:
         tab = self.generate
         restored = [
             tab.upload,
@@ -109,14 +109,15 @@ class Page:
             tab.onward,
         ]
         loaded = self.blocks.load(self.recognise, self.memory, self.memory, **LIGHT)
-        loaded.then(tab.restore, self.memory, restored, **LIGHT).then(
+        loaded.then(tab.restore, [self.memory, tab.frame_id], restored, **LIGHT).then(
             told(tab.show_frame), [tab.frame_id, tab.model], tab.frame, **LIGHT
         )
         loaded.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
         timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)
         timer.tick(self.header_now, None, self.header, **LIGHT)
         timer.tick(told(self.train.watch), [self.train.job, self.train.seen], self.train.view, **LIGHT)
-        generate.select(self.header_now, None, self.header, **LIGHT)
+        for event in (self.generate.ended, *self.curate.decisions):
+            event.then(self.header_now, None, self.header, **LIGHT)
 
     def recognise(self, memory: dict[str, Any] | None) -> dict[str, Any]:
         """Give a new browser a name, by which undo knows whose decisions are whose."""

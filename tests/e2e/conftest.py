@@ -43,8 +43,8 @@ def start_app(data: Path, scratch: Path) -> App:
         port = probe.getsockname()[1]
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(scratch), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "app.py", "--port", str(port), "--data", str(data)]
-    log = (scratch.parent / "app.log").open("ab")
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    with (scratch.parent / "app.log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}/"
     for _ in range(600):
         try:

@@ -43,6 +43,7 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
     count(page, "pending", 4)
     page.locator("#variants .bd-card").first.click()
     expect(page.locator("#large figcaption")).to_contain_text("Variant")
+    expect(page.get_by_label("Target depth")).to_be_visible()
     page.keyboard.press("f")
     expect(page.locator("#large figcaption")).to_contain_text("Sharp frame")
 
@@ -65,11 +66,11 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
 
     open_tab(page, "train")
     page.locator("#snapshot").click()
-    expect(page.get_by_label("Dataset version")).to_have_value("v1: 3 samples of 1 frame")
+    expect(page.locator("#version input")).to_have_value("v1: 3 samples of 1 frame")
     page.locator("#start-finetune").click()
     expect(page.locator("#job-card .bd-state")).to_have_text("done", timeout=10 * MINUTES)
     page.locator("#to-compare").click()
-    expect(page.get_by_label("Model B")).to_have_value("Fine-tuned j1 (from bundled)")
+    expect(page.locator("#model-b input")).to_have_value("Fine-tuned j1 (from bundled)")
     page.locator("#compare-samples .bd-card").first.click()
     expect(page.locator("#compare-numbers table")).to_be_visible(timeout=2 * MINUTES)
     expect(page.locator("#compare-slider img").first).to_be_visible()
