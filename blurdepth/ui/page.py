@@ -34,6 +34,8 @@ class Page:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         with gr.Blocks(title="blurdepth", fill_width=True, delete_cache=(3600, 86400)) as self.blocks:
+            # First, so that they get their names before the page's own handlers take some.
+            api.add_endpoints(workspace)
             # A fixed key and secret, so that what a browser remembers outlives a restart; nothing in it is secret.
             self.memory = gr.BrowserState({}, storage_key="blurdepth", secret="blurdepth")
             self.header = gr.HTML(self.header_now(), elem_id="header")
@@ -51,7 +53,6 @@ class Page:
             self._connect_tabs(curate, train, compare, dataset)
             self._connect_ways_on()
             self._connect_start()
-            api.add_endpoints(workspace)
 
     def _tab(self, label: str, name: str) -> gr.Tab:
         return gr.Tab(label, id=name, elem_id=f"tab-{name}", render_children=True)

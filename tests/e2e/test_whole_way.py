@@ -16,6 +16,10 @@ from tests.conftest import street_frame
 from tests.e2e.conftest import ROOT, App
 
 MINUTES = 60_000
+ENDPOINTS = {
+    *("/estimate_depth", "/generate", "/samples", "/decide", "/undo", "/snapshot", "/launch_finetune"),
+    *("/job", "/stop_job", "/compare"),
+}
 
 
 def count(page: Page, status: str, number: int) -> None:
@@ -86,6 +90,7 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
 
 def test_by_gradio_client(app: App, frame_file: Path) -> None:
     client = Client(app.url, verbose=False)
+    assert set(client.view_api(print_info=False, return_format="dict")["named_endpoints"]) == ENDPOINTS
 
     def ask(name: str, **values: Any) -> dict[str, Any]:
         answer: dict[str, Any] = client.predict(**values, api_name=f"/{name}")

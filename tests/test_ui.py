@@ -1,0 +1,82 @@
+"""The page's words: escaped HTML, clear refusals, numbers that read well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from blurdepth.errors import InputError
+from blurdepth.prompts import parse_prompt
+from blurdepth.render import Range
+from blurdepth.store.records import Counts, Job, Version
+from blurdepth.ui import html
+from blurdepth.ui.shared import told
+
+MARKUP = '<img src=x onerror="alert(1)">'
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        html.figure(Path("/x.png"), MARKUP, MARKUP),
+        html.empty(MARKUP, MARKUP),
+        html.notice(MARKUP),
+        html.grid([html.Card(MARKUP, Path("/x.png"), MARKUP, MARKUP, MARKUP)]),
+        html.bar(0.5, MARKUP),
+        html.table((MARKUP,), [(MARKUP, MARKUP)]),
+        html.facts({MARKUP: MARKUP}, MARKUP),
+        html.log(MARKUP, opened=True),
+        html.scale_bar(Range(0, 1), MARKUP),
+        html.header(MARKUP, Counts(), Job(MARKUP, "finetune", "running", {})),
+    ],
+)
+def test_markup_in_any_text_stays_text(made: str) -> None:
+    assert "<img src=x" not in made
+    assert "&lt;img" in made
+
+
+def test_a_path_with_spaces_and_quotes_stays_one_address() -> None:
+    assert html.url_of(Path('/my data/"a".png')) == "gradio_api/file=/my%20data/%22a%22.png"
+
+
+def test_chips_show_what_was_understood_and_what_was_not() -> None:
+    made = html.chips(parse_prompt("dense fog over zebras at night, fast cars"))
+    assert ">night" in made and "fog" in made
+    assert 'bd-ignored">zebras' in made
+
+
+def test_an_error_becomes_a_notice_with_its_sentence() -> None:
+    def fail() -> None:
+        raise InputError(f"The name {MARKUP} is not known: use another.")
+
+    def fail_later() -> object:
+        yield 1
+        raise InputError("Too late: try again.")
+
+    with pytest.raises(gr.Error) as raised:
+        told(fail)()
+    assert "&lt;img" in raised.value.message and raised.value.message.endswith("use another.")
+    steps = told(fail_later)()
+    assert next(steps) == 1
+    with pytest.raises(gr.Error, match="Too late"):
+        next(steps)
+
+
+def test_changes_are_coloured_by_what_is_better() -> None:
+    assert html.Change(0.2, 0.1, lower_is_better=True).kind == "better"
+    assert html.Change(0.2, 0.1, lower_is_better=False).kind == "worse"
+    assert html.Change(0.2, 0.20001, lower_is_better=True).kind == "same"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(None, ""), (0.4, "0 s"), (59.6, "1 min 0 s"), (7300, "2 h 1 min"), (75, "1 min 15 s")]
+)
+def test_durations_read_like_a_clock(seconds: float | None, words: str) -> None:
+    assert html.duration(seconds) == words
+
+
+def test_one_is_not_many() -> None:
+    assert html.contents(Version("v1", "", "", 1, 1, "")) == "1 sample of 1 frame"
+    assert html.contents(Version("v1", "", "", 3, 2, "")) == "3 samples of 2 frames"
