@@ -1,4 +1,4 @@
-"""Render the example frames of the page and the README into `assets/frames`.
+"""Render the example frames into `assets/frames`, and the picture of the README.
 
 python scripts/make_assets.py
 """
@@ -10,11 +10,16 @@ import io
 import sys
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 # So that the script runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from blurdepth.camera import Motion
+from blurdepth.exposure import expose
+from blurdepth.images import Rgb
+from blurdepth.render import depth_picture, depth_range
 from blurdepth.streets import make_street, photograph, render
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,9 +45,42 @@ def frame_jpeg(seed: int, kind: str, light: str, samples: int = 3) -> bytes:
     return buffer.getvalue()
 
 
+def readme_picture(seed: int, kind: str, light: str) -> Image.Image:
+    """Four panels: a street and its exact depth, above; both under an open shutter, below."""
+    street = make_street(seed, kind, light)
+    sharp = render(street, WIDTH, HEIGHT, samples=2)
+    motion = _from_a_tripod(street.motion)
+    exposure = expose(sharp.linear, sharp.inverse_depth, motion, sharp.object_ids)
+    span = depth_range(sharp.inverse_depth)
+    panels = {
+        "A sharp frame": photograph(street, sharp.linear),
+        "Its depth: right for the sharp frame": depth_picture(sharp.inverse_depth, span),
+        "A variant: the shutter is open while cars move": photograph(street, exposure.linear),
+        "Its target depth: the mean over the exposure": depth_picture(exposure.mean_inverse_depth, span),
+    }
+    cells = [_captioned(pixels, words) for words, pixels in panels.items()]
+    rows = [np.hstack(cells[first : first + 2]) for first in (0, 2)]
+    return Image.fromarray(np.vstack(rows)).resize((1600, round(1600 * rows[0].shape[0] / rows[0].shape[1]) * 2))
+
+
+def _from_a_tripod(motion: Motion) -> Motion:
+    """The camera at rest, and the shutter open for eight times as long, so that the smear is plain to see."""
+    return Motion(
+        motion.fov_x_deg, objects={number: (8 * x, 8 * y, 8 * z) for number, (x, y, z) in motion.objects.items()}
+    )
+
+
+def _captioned(pixels: Rgb, words: str) -> Rgb:
+    canvas = Image.new("RGB", (WIDTH + 12, HEIGHT + 64), "white")
+    canvas.paste(Image.fromarray(pixels), (6, 6))
+    ImageDraw.Draw(canvas).text((10, HEIGHT + 12), words, fill="#333333", font=ImageFont.load_default(34))
+    return np.asarray(canvas)
+
+
 def main() -> None:
-    """Render all frames."""
+    """Render all frames and the picture."""
     argparse.ArgumentParser(description=__doc__).parse_args()
+    readme_picture(*FRAMES["crossing_dusk"]).save(ROOT / "assets" / "readme.jpg", quality=88)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, choice in FRAMES.items():
         (FOLDER / f"{name}.jpg").write_bytes(frame_jpeg(*choice))
