@@ -19,6 +19,9 @@ FLOOR_M = 1e-3
 """Nearest depth, in metres."""
 SCALE_PERCENTILES = (0.5, 99.5)
 
+STATIC, BLURRED, MIXED, INVALID = 0, 1, 2, 255
+"""Values of a region map (uint8): at rest; moved, of one depth; several depths in one pixel; no target."""
+
 Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 

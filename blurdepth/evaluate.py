@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth import __version__
-from blurdepth.depth import fit_affine
+from blurdepth.depth import BLURRED, MIXED, STATIC, fit_affine
 from blurdepth.errors import InputError
 from blurdepth.files import read_array, write_atomically
 from blurdepth.images import Linear, Rgb, linear_to_srgb, read_image
-from blurdepth.metrics import BLURRED, METRICS, MIXED, STATIC, Regions, mean_metrics, metrics_by_region
+from blurdepth.metrics import METRICS, Regions, mean_metrics, metrics_by_region
 from blurdepth.render import Range, depth_range
 from blurdepth.workspace import Workspace
 

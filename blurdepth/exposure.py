@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.camera import ZERO, Motion, Pinhole, Vector
+from blurdepth.depth import BLURRED, INVALID, MIXED, STATIC
 from blurdepth.errors import InputError
 from blurdepth.layers import F32, Mask, Mover, Warp, cut_mover, cut_world, fetch, make_grid, make_warp
-
-STATIC, BLURRED, MIXED, INVALID = 0, 1, 2, 255
-"""The values of `regions`."""
 
 MIXED_SPREAD = 0.05
 MIN_SUBFRAMES, MAX_SUBFRAMES, STEP_PX = 8, 96, 2.0

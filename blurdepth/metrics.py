@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.depth import (
+    BLURRED,
     CAP_M,
+    INVALID,
+    MIXED,
+    STATIC,
     Affine,
     Map,
     Mask,
@@ -19,8 +23,6 @@ from blurdepth.depth import (
 )
 from blurdepth.errors import InputError
 
-STATIC, BLURRED, MIXED, INVALID = 0, 1, 2, 255
-"""Values of a region map (uint8): at rest; moved, of one depth; several depths in one pixel; no target."""
 MIN_REGION_PIXELS = 16
 
 Regions = NDArray[np.uint8]

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blurdepth.dataset import TrainingSample
-from blurdepth.depth import Map
+from blurdepth.depth import INVALID, Map
 from blurdepth.errors import InputError
 from blurdepth.files import read_array
 from blurdepth.images import Rgb, read_image
-from blurdepth.metrics import INVALID, Regions
+from blurdepth.metrics import Regions
 from blurdepth.recipe import Recipe
 
 CACHE_BYTES = 2**30

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from blurdepth.camera import Motion
+from blurdepth.depth import BLURRED, MIXED, STATIC
 from blurdepth.errors import InputError
-from blurdepth.exposure import BLURRED, MIXED, STATIC, expose, regions
+from blurdepth.exposure import expose, regions
 from blurdepth.images import linear_to_srgb, srgb_to_linear
 
 FOV = 2 * np.degrees(np.arctan(0.5))  # focal length = width

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.camera import Motion, Pinhole, ScaleAssumption, Vector
+from blurdepth.depth import MIXED
 from blurdepth.errors import InputError
-from blurdepth.exposure import MIXED, Exposure, expose, motion_flow, regions
+from blurdepth.exposure import Exposure, expose, motion_flow, regions
 from blurdepth.generators import Variant
 from blurdepth.images import Rgb, linear_to_srgb, srgb_to_linear
 from blurdepth.movers import propose_movers

@@ -218,9 +218,20 @@ class GenerateTab:
             yield self._so_far(ids, request)
 
     def _so_far(self, ids: list[str], request: GenerationRequest) -> tuple[Any, ...]:
-        status = html.bar(len(ids) / request.variants, f"{len(ids)} of {request.variants} variants")
+        status = html.bar(len(ids) / request.variants, f"{len(ids)} of {request.variants} variants") + self._hint(ids)
         onward = gr.update(visible=bool(ids), value=f"{len(ids)} variants: look through them")
         return status, self.cards(ids) if ids else _NO_VARIANTS, list(ids), request.seed, onward
+
+    def _hint(self, ids: list[str]) -> str:
+        """Say so where the prompt wanted objects to move and none could be told apart."""
+        made = [self.workspace.store.samples.sample(each).provenance for each in ids]
+        wanted = any(parse_prompt(each["prompt"], each["negative"]).condition.object_speed_mps for each in made)
+        if not wanted or any(each["condition"]["object_speed_mps"] for each in made):
+            return ""
+        return html.notice(
+            "No car or person could be told apart in the depth of this frame, so the camera moves instead. "
+            "A better depth model may find them."
+        )
 
     def cards(self, ids: list[str], selected: str = "") -> str:
         """The variants as a grid, each with its blur in a word."""
