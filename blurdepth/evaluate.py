@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +19,13 @@ from blurdepth.depth import BLURRED, MIXED, STATIC, fit_affine
 from blurdepth.errors import InputError
 from blurdepth.files import read_array, write_atomically
 from blurdepth.images import Linear, Rgb, linear_to_srgb, read_image
-from blurdepth.metrics import METRICS, Regions, mean_metrics, metrics_by_region
+from blurdepth.metrics import METRICS, Regions, align, mean_metrics, metrics_by_region
 from blurdepth.render import Range, depth_range
 from blurdepth.workspace import Workspace
 
 Map = NDArray[np.float32]
 RegionMetrics = dict[str, dict[str, float]]
+SCENE_KEYS = ("sharp_linear", "blur_linear", "depth_m", "mean_inverse_depth")
 BOOTSTRAPS = 1000
 
 
@@ -64,7 +67,7 @@ def compare(first: Map, second: Map, target: Map | None = None, regions: Regions
     if regions is None:
         regions = np.full(target.shape, STATIC, np.uint8)
     metrics = (metrics_by_region(first, target, regions), metrics_by_region(second, target, regions))
-    first, second = (fit_affine(each, target).apply(each) for each in (first, second))
+    first, second = (align(each, target, regions) for each in (first, second))
     return _comparison(first, second, metrics)
 
 
@@ -76,9 +79,12 @@ def _comparison(first: Map, second: Map, metrics: tuple[RegionMetrics, RegionMet
 
 @dataclass(frozen=True)
 class Example:
-    """One image of a benchmark with its exact target: `target` in 1/m, `regions` as in `metrics_by_region`."""
+    """One image of a benchmark with its target: `target` in 1/m, `regions` as in `metrics_by_region`.
 
-    name: str
+    Images of one `group` show the same scene, so they tell less than as many scenes would.
+    """
+
+    group: str
     rgb: Rgb
     target: Map
     regions: Regions
@@ -96,7 +102,7 @@ def benchmark_examples(workspace: Workspace, benchmark: str) -> Iterator[Example
         InputError: there is none, or a scene is not readable.
     """
     path = Path(benchmark)
-    if path.exists():
+    if path.exists() and not re.fullmatch(r"v\d+", benchmark):
         scenes = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not scenes:
             raise InputError(f"The folder {path} has no scenes (.npz): name another one, or a version such as v1.")
@@ -106,7 +112,7 @@ def benchmark_examples(workspace: Workspace, benchmark: str) -> Iterator[Example
     for sample in workspace.store.samples.samples_of_version(benchmark):
         regions = read_image(workspace.pictures.path(sample.regions))[..., 0]
         target = read_array(workspace.arrays.path(sample.target))
-        yield Example(sample.id, workspace.pictures.picture(sample.image), target, regions)
+        yield Example(sample.frame_id, workspace.pictures.picture(sample.image), target, regions)
 
 
 def _read_scene(path: Path) -> Example:
@@ -115,8 +121,8 @@ def _read_scene(path: Path) -> Example:
             sharp, blurred = (_srgb(scene[name]) for name in ("sharp_linear", "blur_linear"))
             target = scene["mean_inverse_depth"].astype(np.float32)
             depth_m = scene["depth_m"].astype(np.float32)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is not a scene ({error}): scenes are .npz files as written by `scenes`.") from error
+    except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a scene ({error}): it needs {', '.join(SCENE_KEYS)}.") from error
     sharp_inverse = np.where(np.isfinite(depth_m), 1 / np.maximum(depth_m, 1e-3), 0)
     # Scenes hold no spread over the exposure: a mean that differs from the sharp depth by 5 % shows mixed depths.
     mixed = np.abs(target - sharp_inverse) > 0.05 * np.maximum(target, 1e-2)
@@ -133,19 +139,21 @@ def benchmark_report(workspace: Workspace, models: Sequence[str], benchmark: str
     """Measure models on a benchmark: mean metrics by region, and AbsRel against the first model with intervals.
 
     Returns:
-        {"benchmark", "images", "code_version", "models": [{"model", "revision", "kind", "metrics": by region,
-        "change": AbsRel minus the first model's by region: {"mean", "low", "high"}}]}. The interval is the 95 % range
-        of the paired difference over 1,000 resamplings of the images.
+        {"benchmark", "images", "code_version", "models": [{"model", "revision", "kind", "seen", "metrics": by region,
+        "change": AbsRel minus the first model's by region: {"mean", "low", "high"}}]}. "seen" tells that the model was
+        fine-tuned on this very version. The interval is the 95 % range of the paired difference over 1,000
+        resamplings of the scenes (all images of a scene go together).
 
     Raises:
         InputError: no image, or see `benchmark_examples`.
         ModelError: a model can't be loaded.
     """
     examples = list(benchmark_examples(workspace, benchmark))
-    rows = [_measure(workspace, model, examples) for model in models]
+    groups = [example.group for example in examples]
+    rows = [{**_measure(workspace, model, examples), "seen": _seen(workspace, model, benchmark)} for model in models]
     measured = [row.pop("each") for row in rows]
     for row, each in zip(rows, measured, strict=True):
-        row["change"] = _changes(measured[0], each)
+        row["change"] = _changes(measured[0], each, groups)
     return {"benchmark": benchmark, "images": len(examples), "code_version": __version__, "models": rows}
 
 
@@ -158,14 +166,27 @@ def _measure(workspace: Workspace, model: str, examples: Sequence[Example]) -> d
     return {**about, "metrics": mean, "each": each}
 
 
-def _changes(base: Sequence[RegionMetrics], other: Sequence[RegionMetrics]) -> dict[str, dict[str, float]]:
+def _seen(workspace: Workspace, model: str, benchmark: str) -> bool:
+    notes = Path(workspace.resolve_model(model)) / "blurdepth.json"
+    if not notes.is_file():
+        return False
+    return bool(json.loads(notes.read_text()).get("provenance", {}).get("dataset_version") == benchmark)
+
+
+def _changes(
+    base: Sequence[RegionMetrics], other: Sequence[RegionMetrics], groups: Sequence[str]
+) -> dict[str, dict[str, float]]:
     changes = {}
     for region in sorted({name for metrics in base for name in metrics}):
-        pairs = [(a[region], b[region]) for a, b in zip(base, other, strict=True) if region in a and region in b]
-        gaps = np.array([b["abs_rel"] - a["abs_rel"] for a, b in pairs])
-        drawn = np.random.default_rng(0).integers(0, len(gaps), (BOOTSTRAPS, len(gaps)))
-        low, high = np.percentile(gaps[drawn].mean(axis=1), (2.5, 97.5))
-        changes[region] = {"mean": float(gaps.mean()), "low": float(low), "high": float(high)}
+        gaps: dict[str, list[float]] = {}
+        for before, after, group in zip(base, other, groups, strict=True):
+            if region in before and region in after:
+                gaps.setdefault(group, []).append(after[region]["abs_rel"] - before[region]["abs_rel"])
+        sums = np.array([sum(each) for each in gaps.values()])
+        sizes = np.array([len(each) for each in gaps.values()])
+        drawn = np.random.default_rng(0).integers(0, len(sums), (BOOTSTRAPS, len(sums)))
+        low, high = np.percentile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), (2.5, 97.5))
+        changes[region] = {"mean": float(sums.sum() / sizes.sum()), "low": float(low), "high": float(high)}
     return changes
 
 
@@ -198,7 +219,8 @@ def _region_table(report: dict[str, Any], region: str) -> str:
             cells = "".join(f"<td>{model['metrics'][region][metric.key]:.4f}</td>" for metric in METRICS)
             change = model["change"][region]
             gap = f"{change['mean']:+.4f} ({change['low']:+.4f} to {change['high']:+.4f})"
-            rows.append(f"<tr><th>{html.escape(model['model'])}</th>{cells}<td>{gap}</td></tr>")
+            name = html.escape(model["model"]) + (" (fine-tuned on these samples)" if model["seen"] else "")
+            rows.append(f"<tr><th>{name}</th>{cells}<td>{gap}</td></tr>")
     return (
         f"<h2>{region}</h2><table><tr><th>model</th>{head}<th>AbsRel against the first</th></tr>{''.join(rows)}</table>"
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
-import tempfile
+import uuid
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-        with os.fdopen(handle, "wb") as file:
+        # By our own name and mode: tempfile's files are closed to everybody else who shares the folder.
+        temporary = path.parent / f".part-{uuid.uuid4().hex}"
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise storage_error(path, error) from error
 
 
@@ -57,8 +59,9 @@ def read_array(path: str | Path) -> NDArray[np.float32]:
         InputError: it is missing, not an .npy file, or of another shape.
     """
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with Path(path).open("rb") as file:
+            values = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not a readable .npy file ({error}): save it with numpy.save.") from error
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu":
         shape = getattr(values, "shape", "an archive")

@@ -15,6 +15,7 @@ from blurdepth.errors import InputError
 MAX_BYTES = 40 * 1024 * 1024
 MAX_PIXELS = 24_000_000
 MIN_SIDE = 64
+MAX_ASPECT = 12
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
 LIMITS = f"PNG, JPEG, WebP or TIFF, up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} megapixels"
 
@@ -58,6 +59,8 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         raise InputError(f"{name} is {width} x {height} pixels: make it smaller; allowed are {LIMITS}.")
     if min(width, height) < MIN_SIDE:
         raise InputError(f"{name} is {width} x {height} pixels: use one of at least {MIN_SIDE} on each side.")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise InputError(f"{name} is {width} x {height} pixels: crop it; one side may be {MAX_ASPECT} times the other.")
 
 
 def _to_rgb(image: Image.Image) -> Rgb:
@@ -71,9 +74,10 @@ def _to_rgb(image: Image.Image) -> Rgb:
 
 
 def _to_8_bit(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """16-bit and 32-bit integers by their usual white (65535); floats in [0, 1] if they fit there."""
+    """Deep pictures don't say what white is: the least of the usual values that no pixel exceeds is taken."""
     finite = np.nan_to_num(values.astype(np.float64))
-    white = 1.0 if values.dtype.kind == "f" and finite.max(initial=0) <= 1 else 65535.0
+    whites = (1.0, 255.0, 4095.0, 65535.0) if values.dtype.kind == "f" else (255.0, 4095.0, 65535.0)
+    white = next((each for each in whites if finite.max(initial=0) <= each), float(finite.max()))
     return (np.clip(finite / white, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
@@ -95,12 +99,12 @@ def read_labels(path: str | Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
     name = Path(path).name
     try:
         with Image.open(io.BytesIO(read_bytes(path)), formats=("PNG",)) as image:
-            mode, labels = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
+            size = image.size[::-1]
+            if image.mode not in ("L", "P", "1") or size != shape:
+                raise InputError(f"{name} is {size}, mode {image.mode}: object ids need one 8-bit channel of {shape}.")
+            return np.asarray(image).astype(np.uint8)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{name} is not a readable PNG ({error}): save the object ids as an 8-bit PNG.") from error
-    if mode not in ("L", "P", "1") or labels.shape != shape:
-        raise InputError(f"{name} is {labels.shape}, mode {mode}: object ids need one 8-bit channel of {shape}.")
-    return labels.astype(np.uint8)
 
 
 def read_bytes(path: str | Path) -> bytes:

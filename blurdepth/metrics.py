@@ -14,7 +14,6 @@ from blurdepth.depth import (
     INVALID,
     MIXED,
     STATIC,
-    Affine,
     Map,
     Mask,
     check_same_shape,
@@ -115,9 +114,8 @@ def relative_metrics(
     Raises:
         InputError: the shapes differ, or no pixel counts.
     """
-    counts = _within_cap(inverse_depth_target, mask, cap_m)
-    aligned_m = _aligned_m(affine_prediction, inverse_depth_target, counts, cap_m)
-    return depth_metrics(aligned_m, inverse_to_depth_m(inverse_depth_target, cap_m), counts)
+    regions = np.where(mask, STATIC, INVALID).astype(np.uint8)
+    return metrics_by_region(affine_prediction, inverse_depth_target, regions, cap_m)["all"]
 
 
 def metrics_by_region(
@@ -138,9 +136,8 @@ def metrics_by_region(
     Raises:
         InputError: the shapes differ, or no pixel counts.
     """
-    check_same_shape(regions, inverse_depth_target)
     counts = _within_cap(inverse_depth_target, regions != INVALID, cap_m)
-    aligned_m = _aligned_m(affine_prediction, inverse_depth_target, counts, cap_m)
+    aligned_m = inverse_to_depth_m(align(affine_prediction, inverse_depth_target, regions, cap_m), cap_m)
     target_m = inverse_to_depth_m(inverse_depth_target, cap_m)
     blurred = (regions == BLURRED) | (regions == MIXED)
     masks = {
@@ -156,6 +153,22 @@ def metrics_by_region(
     }
 
 
+def align(affine_prediction: Map, inverse_depth_target: Map, regions: Regions, cap_m: float = CAP_M) -> Map:
+    """A prediction in the target's unit, by the alignment that `metrics_by_region` uses.
+
+    Args:
+        affine_prediction: (H, W) float32, larger = nearer.
+        inverse_depth_target: (H, W) float32, 1/m; sky is 0.
+        regions: (H, W) uint8; 255 has no target.
+        cap_m: metres.
+
+    Raises:
+        InputError: the shapes differ, or no pixel counts.
+    """
+    counts = _within_cap(inverse_depth_target, regions != INVALID, cap_m)
+    return fit_affine(affine_prediction, inverse_depth_target, counts).apply(affine_prediction)
+
+
 def mean_metrics(rows: list[dict[str, float]]) -> dict[str, float]:
     """The mean of each metric over images, each image weighing the same.
 
@@ -163,11 +176,6 @@ def mean_metrics(rows: list[dict[str, float]]) -> dict[str, float]:
     {'rmse': 2.0}
     """
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} if rows else {}
-
-
-def _aligned_m(prediction: Map, target: Map, counts: Mask, cap_m: float) -> Map:
-    alignment: Affine = fit_affine(prediction, target, counts)
-    return inverse_to_depth_m(alignment.apply(prediction), cap_m)
 
 
 def _within_cap(inverse_depth_target: Map, mask: Mask, cap_m: float) -> Mask:

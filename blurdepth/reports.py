@@ -12,8 +12,8 @@ def sample_report(workspace: Workspace, sample: Sample) -> dict[str, Any]:
     """A sample with the paths of its picture and its target."""
     return {
         "id": sample.id,
-        "image": str(workspace.pictures.path(sample.image)),
-        "target": str(workspace.arrays.path(sample.target)),
+        "image": str(workspace.pictures.root / sample.image),
+        "target": str(workspace.arrays.root / sample.target),
         "status": sample.status,
         "reason": sample.reason,
         "scores": sample.scores,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from blurdepth import __version__
 from blurdepth.camera import ScaleAssumption
 from blurdepth.dataset import SplitRule, TrainingSample, split_samples
 from blurdepth.depth import metres_from_affine
-from blurdepth.errors import InputError, ModelError
+from blurdepth.errors import InputError, ModelError, StorageError
 from blurdepth.estimators import BUNDLED, Estimator, EstimatorCache, OnBytes
 from blurdepth.files import ContentFolder, write_atomically
 from blurdepth.generators import Variant
@@ -45,6 +46,9 @@ class GenerationRequest:
     scale: ScaleAssumption = field(default_factory=ScaleAssumption)
 
     def __post_init__(self) -> None:
+        for name in ("variants", "seed"):
+            if type(getattr(self, name)) is not int:
+                raise InputError(f"{name} is {getattr(self, name)!r}: give a whole number.")
         if not 1 <= self.variants <= MAX_VARIANTS:
             raise InputError(f"{self.variants} variants were asked for: choose 1 to {MAX_VARIANTS}.")
         if not 0 <= self.seed < 2**31:
@@ -54,8 +58,15 @@ class GenerationRequest:
 
 
 def default_data_folder() -> Path:
-    """The folder named by BLURDEPTH_DATA, else the user's data folder of this operating system."""
-    return Path(os.environ.get("BLURDEPTH_DATA") or platformdirs.user_data_path("blurdepth", appauthor=False))
+    """The folder named by BLURDEPTH_DATA, else the user's data folder of this operating system.
+
+    Raises:
+        StorageError: there is neither.
+    """
+    try:
+        return Path(os.environ.get("BLURDEPTH_DATA") or platformdirs.user_data_path("blurdepth", appauthor=False))
+    except RuntimeError as error:
+        raise StorageError("This user has no home folder: name a data folder by --data or BLURDEPTH_DATA.") from error
 
 
 class Workspace:
@@ -63,13 +74,15 @@ class Workspace:
 
     Args:
         folder: made as needed.
+        model_folders: whether a model may be named by its folder; not where strangers may ask.
 
     Raises:
         StorageError: it can't be used; see `Store`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, model_folders: bool = True) -> None:
         self.folder = folder.expanduser().resolve()
+        self._model_folders = model_folders
         self.store = Store(self.folder / "blurdepth.db")
         self.pictures = ContentFolder(self.folder / "pictures")
         self.arrays = ContentFolder(self.folder / "arrays")
@@ -87,6 +100,8 @@ class Workspace:
         rgb = decode_image(data, name)
         rgb = shrink(rgb, (MAX_FRAME_PIXELS / (rgb.shape[0] * rgb.shape[1])) ** 0.5)
         png = encode_png(rgb)
+        # A file name may hold bytes that are no text.
+        name = name.encode(errors="replace").decode()
         frame = Frame(content_hash(png), name, rgb.shape[1], rgb.shape[0], self.pictures.put(png, ".png"), "")
         return self.store.samples.add_frame(frame)
 
@@ -105,6 +120,8 @@ class Workspace:
             ModelError: the job has no checkpoint yet.
         """
         if not (name.startswith("j") and name[1:].isdecimal()):
+            if not self._model_folders and name != BUNDLED and not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
+                raise ModelError(f"{name!r} is no model here: give bundled, a job (j1), or a Hub id (owner/model).")
             return name
         job = self.store.jobs.job(name)
         if not job.checkpoint:
@@ -168,7 +185,7 @@ class Workspace:
             "negative": request.negative,
             "seed": seed,
             "backend": request.backend,
-            "scale": request.scale.to_json() if teacher.kind == "affine_inverse_depth" else None,
+            "scale": request.scale.to_json(),
             "teacher": teacher.model,
             "teacher_revision": teacher.revision,
             "code_version": __version__,

@@ -108,6 +108,8 @@ def test_expose_refuses_depth_and_motion_that_make_no_sense(scene: list[str], tm
         (["finetune", "v1"], "v1"),
         (["stop", "j4"], "j4"),
         (["resume", "job"], "j1, j2"),
+        (["wait", "j" + "9" * 30], "j1, j2"),
+        (["jobs", "--data", ""], "empty"),
         (["evaluate", "--model", "bundled", "--benchmark", "v1", "--out", "out"], "v1"),
         (["generate", "nowhere.png"], "nowhere.png"),
         (["dance"], "dance"),
@@ -117,6 +119,19 @@ def test_expose_refuses_depth_and_motion_that_make_no_sense(scene: list[str], tm
 def test_bad_input_is_one_line_that_names_it(tmp_path: Path, capsys: Any, arguments: list[str], words: str) -> None:
     data = ["--data", str(tmp_path)] if arguments and arguments[0] != "dance" else []
     assert words in complaint(capsys, *arguments, *data)
+
+
+def test_nothing_is_written_over_what_was_read(frame_file: Path, tiny_model: Path, tmp_path: Path, capsys: Any) -> None:
+    before = frame_file.read_bytes()
+    arguments = ["depth", str(frame_file), "--model", str(tiny_model), "--out", str(frame_file.parent)]
+    assert "would be overwritten" in complaint(capsys, *arguments, "--data", str(tmp_path / "data"))
+    assert frame_file.read_bytes() == before
+
+
+def test_without_a_home_help_still_comes(capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main(["jobs", "--help"])
+    assert "BLURDEPTH_DATA" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("prompt", ["", "fog " * 2500, "<b>fog</b>", "浓雾"])

@@ -44,6 +44,15 @@ def test_a_nearer_object_shows_above_zero_in_the_difference() -> None:
     assert compare(target, nearer, target).difference[30, 40] > 0.05
 
 
+def test_sky_and_invalid_pixels_do_not_bend_the_alignment_of_the_pictures() -> None:
+    target = ramp()
+    target[:8] = 0
+    prediction = 3 * target + 1
+    prediction[:8] = 9.0
+    result = compare(prediction, prediction, target)
+    assert np.abs(result.first - target)[8:].max() < 1e-4
+
+
 def test_maps_of_two_sizes_are_refused() -> None:
     with pytest.raises(InputError):
         compare(ramp(), ramp()[:-1], ramp())

@@ -40,7 +40,13 @@ def test_a_full_disk_leaves_the_old_file_and_no_scraps(tmp_path: Path, monkeypat
     assert [each.name for each in tmp_path.iterdir()] == ["notes.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00 broken"])
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "report.html", b"")
+    (tmp_path / "plain").write_bytes(b"")
+    assert (tmp_path / "report.html").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 zip", b"\x93NUMPY\x01\x00 broken"])
 def test_what_is_no_array_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "depth.npy").write_bytes(content)
     with pytest.raises(InputError, match=r"depth\.npy"):

@@ -72,6 +72,13 @@ def test_16_bits_are_scaled_not_clipped() -> None:
     assert np.abs(got[..., 0].astype(int) - (values / 257)).max() <= 1
 
 
+@pytest.mark.parametrize("white", [1.0, 255.0, 4095.0, 65535.0])
+def test_deep_pictures_find_their_white(white: float) -> None:
+    values = np.linspace(0, white, 64 * 64, dtype=np.float32).reshape(64, 64)
+    got = decode_image(saved(Image.fromarray(values), "TIFF"))
+    assert got[-1, -1, 0] == 255 and 126 <= got[32, 0, 0] <= 130
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "CMYK", "LA"])
 def test_other_modes_become_three_channels(mode: str) -> None:
     suffix = "TIFF" if mode == "CMYK" else "PNG"
@@ -88,6 +95,7 @@ def test_other_modes_become_three_channels(mode: str) -> None:
         (saved(Image.fromarray(gradient()))[:120], "damaged"),
         (saved(Image.fromarray(gradient()), "JPEG")[:-150], "damaged"),
         (saved(Image.new("RGB", (20, 500))), "20 x 500"),
+        (saved(Image.new("RGB", (2000, 100))), "crop it"),
     ],
 )
 def test_what_is_no_usable_picture_is_refused_with_its_reason(data: bytes, words: str) -> None:

@@ -78,6 +78,14 @@ def test_undo_refuses_when_somebody_else_decided_since(store: Store) -> None:
     assert store.samples.sample("s0").status == "rejected"
 
 
+def test_an_overtaken_decision_does_not_stand_in_the_way_of_those_before(store: Store) -> None:
+    store.samples.decide(["s0"], "reject", "dark", actor="ann")
+    store.samples.decide(["s1"], "reject", "dark", actor="ann")
+    store.samples.decide(["s1"], "accept", actor="bob")
+    assert store.samples.undo("ann") == ["s0"]
+    assert store.samples.sample("s1").status == "accepted"
+
+
 def test_two_people_on_one_sample_the_second_is_told(store: Store) -> None:
     seen = store.samples.sample("s0").version
     store.samples.decide(["s0"], "accept", actor="ann", expected_version=seen)
@@ -195,6 +203,13 @@ def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"newer.*m999_later"):
         Store(path)
     assert path.read_bytes() == before
+
+
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "blurdepth.db") as raw:
+        raw.execute("CREATE TABLE frames (mine TEXT)")
+    with pytest.raises(StorageError, match="belongs to another program"):
+        Store(tmp_path / "blurdepth.db")
 
 
 def test_what_is_no_database_is_named(tmp_path: Path) -> None:

@@ -96,7 +96,17 @@ def test_a_cancelled_request_keeps_what_is_finished(workspace: Workspace, reques
     assert workspace.store.samples.counts() == Counts(pending=1)
 
 
-@pytest.mark.parametrize("values", [{"variants": 0}, {"variants": 51}, {"seed": -1}, {"backend": "magic"}])
+def test_strangers_may_not_name_folders_as_models(tmp_path: Path, tiny_model: Path) -> None:
+    hosted = Workspace(tmp_path / "data", model_folders=False)
+    for name in (str(tiny_model), "../secrets", "~/models", ".ssh/x"):
+        with pytest.raises(ModelError, match="no model here"):
+            hosted.resolve_model(name)
+    assert hosted.resolve_model("depth-anything/Depth-Anything-V2-Small-hf").endswith("hf")
+
+
+@pytest.mark.parametrize(
+    "values", [{"variants": "2"}, {"seed": 1.5}, {"variants": 0}, {"variants": 51}, {"seed": -1}, {"backend": "magic"}]
+)
 def test_a_bad_request_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(InputError):
         GenerationRequest(PROMPT, **values)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.recipe import PRESETS
 from blurdepth.store.records import SAMPLE_STATUSES
-from blurdepth.workspace import BACKENDS, MAX_VARIANTS, default_data_folder
+from blurdepth.workspace import BACKENDS, MAX_VARIANTS
 
 _MOTION_EXAMPLE = (
     'MOTION.json, over the whole exposure: {"fov_x_deg": 80, "camera": {"translation_m": [0, 0, 1.2], '
@@ -64,10 +64,15 @@ def _command(add: Any, name: str, run: Any, about: str, *, data: bool = True, **
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     if data:
-        parser.add_argument(
-            "--data", type=Path, default=default_data_folder(), help="the data folder (default: %(default)s)"
-        )
+        words = "the data folder (default: BLURDEPTH_DATA, else your system's folder for user data)"
+        parser.add_argument("--data", type=_folder, help=words)
     return parser
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the folder's name is empty")
+    return Path(text)
 
 
 def _add_depth_commands(add: Any) -> None:

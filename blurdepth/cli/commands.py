@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,25 @@ import numpy as np
 
 from blurdepth import jobs as background
 from blurdepth.camera import motion_from_json
+from blurdepth.depth import to_inverse_depth
 from blurdepth.errors import InputError
 from blurdepth.files import encode_array, read_array, write_atomically
 from blurdepth.images import encode_png, linear_to_srgb, read_bytes, read_image, read_labels, srgb_to_linear
 from blurdepth.render import depth_picture, depth_range
 from blurdepth.reports import job_report, sample_report
 from blurdepth.store.records import Job
-from blurdepth.workspace import GenerationRequest, Workspace
+from blurdepth.workspace import GenerationRequest, Workspace, default_data_folder
 
 DEFAULT_PROMPT = "cars speeding past on a foggy street, strong motion blur"
 DEFAULT_NEGATIVE = "static cars, sharp car details"
 
+_ACTOR = "command line"
+
 Output = tuple[dict[str, Any], str]
+
+
+def _workspace(args: Namespace) -> Workspace:
+    return Workspace(args.data or default_data_folder())
 
 
 def expose(args: Namespace) -> Output:
@@ -49,9 +57,18 @@ def expose(args: Namespace) -> Output:
         "valid.png": encode_png(exposure.valid.astype(np.uint8) * 255),
         "result.json": json.dumps(result).encode(),
     }
+    _spare([args.frame, args.depth, args.objects], [args.out / name for name in files])
     for name, data in files.items():
         write_atomically(args.out / name, data)
     return result, f"{args.out}: {exposure.subframes} sub-frames in {seconds} s"
+
+
+def _spare(inputs: Sequence[Path | None], outputs: Iterable[Path]) -> None:
+    """Refuse to write over what was read."""
+    read = {path.resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path.resolve() in read:
+            raise InputError(f"{path} would be overwritten: choose another folder for --out.")
 
 
 def depth(args: Namespace) -> Output:
@@ -60,25 +77,25 @@ def depth(args: Namespace) -> Output:
     stems = [path.stem for path in args.frames]
     if len(set(stems)) < len(stems):
         raise InputError(f"Two frames have one name ({', '.join(stems)}): rename one, their results would collide.")
-    estimator = Workspace(args.data).estimator(args.model)
+    _spare(args.frames, [args.out / f"{stem}{suffix}" for stem in stems for suffix in (".npy", ".json", ".png")])
+    estimator = _workspace(args).estimator(args.model)
     predictions = []
     for path, rgb in frames:
         values = estimator.predict(rgb)
         target = args.out / f"{path.stem}.npy"
-        inverse_depth = -values if estimator.kind == "depth_m" else values
+        inverse_depth = to_inverse_depth(values, estimator.kind)
         about = {"kind": estimator.kind, "model": estimator.name, "revision": estimator.revision}
         write_atomically(target, encode_array(values))
         write_atomically(target.with_suffix(".json"), json.dumps(about).encode())
-        write_atomically(
-            target.with_suffix(".png"), encode_png(depth_picture(inverse_depth, depth_range(inverse_depth)))
-        )
+        picture = depth_picture(inverse_depth, depth_range(inverse_depth))
+        write_atomically(target.with_suffix(".png"), encode_png(picture))
         predictions.append({"frame": str(path), "path": str(target), "kind": estimator.kind})
     return {"predictions": predictions}, "\n".join(f"{each['path']} ({each['kind']})" for each in predictions)
 
 
 def generate(args: Namespace) -> Output:
     """Make variants of frames and keep them as pending samples."""
-    workspace = Workspace(args.data)
+    workspace = _workspace(args)
     request = GenerationRequest(
         args.prompt, args.negative, args.variants, args.seed, backend=args.backend, model=args.model
     )
@@ -91,7 +108,7 @@ def generate(args: Namespace) -> Output:
 
 def samples(args: Namespace) -> Output:
     """List samples."""
-    workspace = Workspace(args.data)
+    workspace = _workspace(args)
     found = [sample_report(workspace, sample) for sample in workspace.store.samples.samples(args.status)]
     return {"samples": found}, _sample_lines(found) or "No samples: make some with `generate`."
 
@@ -102,18 +119,18 @@ def _sample_lines(reports: list[dict[str, Any]]) -> str:
 
 def decide(args: Namespace) -> Output:
     """Accept or reject samples."""
-    workspace = Workspace(args.data)
-    return _decided(workspace.store.samples.decide(args.samples, args.verdict, args.reason, actor="command line"))
+    workspace = _workspace(args)
+    return _decided(workspace.store.samples.decide(args.samples, args.verdict, args.reason, _ACTOR))
 
 
 def undo(args: Namespace) -> Output:
     """Take back the last decision."""
-    return _decided(Workspace(args.data).store.samples.undo())
+    return _decided(_workspace(args).store.samples.undo(_ACTOR))
 
 
 def redo(args: Namespace) -> Output:
     """Decide again what was taken back."""
-    return _decided(Workspace(args.data).store.samples.redo())
+    return _decided(_workspace(args).store.samples.redo(_ACTOR))
 
 
 def _decided(ids: list[str]) -> Output:
@@ -122,20 +139,20 @@ def _decided(ids: list[str]) -> Output:
 
 def snapshot(args: Namespace) -> Output:
     """Make a dataset version of the accepted samples."""
-    version = Workspace(args.data).store.versions.snapshot(args.note)
+    version = _workspace(args).store.versions.snapshot(args.note)
     result = {"version": version.id, "samples": version.samples, "manifest": version.manifest}
     return result, f"{version.id}: {version.samples} samples of {version.frames} frames"
 
 
 def finetune(args: Namespace) -> Output:
     """Queue a fine-tune."""
-    workspace = Workspace(args.data)
+    workspace = _workspace(args)
     return _job(workspace, background.submit_finetune(workspace, args.version, args.base, args.preset, args.seed))
 
 
 def jobs(args: Namespace) -> Output:
     """List jobs."""
-    workspace = Workspace(args.data)
+    workspace = _workspace(args)
     background.tend(workspace)
     found = workspace.store.jobs.jobs()
     reports = [job_report(workspace, job) for job in found]
@@ -144,25 +161,25 @@ def jobs(args: Namespace) -> Output:
 
 def stop(args: Namespace) -> Output:
     """Ask a job to stop."""
-    workspace = Workspace(args.data)
+    workspace = _workspace(args)
     return _job(workspace, background.stop(workspace, args.job))
 
 
 def resume(args: Namespace) -> Output:
     """Let a job go on."""
-    workspace = Workspace(args.data)
+    workspace = _workspace(args)
     return _job(workspace, background.resume(workspace, args.job))
 
 
 def wait(args: Namespace) -> Output:
     """Wait for a job."""
-    workspace = Workspace(args.data)
+    workspace = _workspace(args)
     return _job(workspace, background.wait(workspace, args.job))
 
 
 def work(args: Namespace) -> Output:
     """Do queued jobs."""
-    done = background.work(Workspace(args.data))
+    done = background.work(_workspace(args))
     return {"done": done}, f"{done} jobs done"
 
 
@@ -181,6 +198,6 @@ def evaluate(args: Namespace) -> Output:
     """Measure models on a benchmark and write a report."""
     from blurdepth.evaluate import benchmark_report, write_report
 
-    report = benchmark_report(Workspace(args.data), args.models, args.benchmark)
+    report = benchmark_report(_workspace(args), args.models, args.benchmark)
     write_report(report, args.out)
     return report, f"{Path(args.out) / 'report.html'}"

@@ -22,6 +22,7 @@ _CAUSES = {
     "full": "The disk of {folder} is full: free some space and retry; nothing was lost.",
     "not a database": "{path} is damaged or not a database ({text}): restore a copy, or move it away.",
     "malformed": "{path} is damaged or not a database ({text}): restore a copy, or move it away.",
+    "already exists": "{path} belongs to another program ({text}): choose another data folder.",
     "locked": "{path} is in use by another program: try again in a moment.",
     "readonly": "{path} can't be written ({text}): check the permissions of the folder.",
     "unable to open": "{path} can't be opened ({text}): check the permissions of the folder.",
@@ -44,7 +45,7 @@ def row_number(name: str, prefix: str, what: str) -> int:
         NotFoundError: it is not such a name.
     """
     digits = name.removeprefix(prefix)
-    if not digits.isdecimal():
+    if not digits.isdecimal() or len(digits) > 15:
         raise NotFoundError(f"{name!r} is not a {what}: they are called {prefix}1, {prefix}2, …")
     return int(digits)
 

@@ -210,19 +210,25 @@ class Samples:
         return self._step("redo", actor)
 
     def _step(self, kind: str, actor: str | None) -> list[str]:
+        overtaken: list[str] = []
         with self._db.writing() as write:
-            found = write.execute(_UNDOABLE if kind == "undo" else _REDOABLE, {"actor": actor}).fetchone()
-            if found is None:
-                return []
-            events = write.execute("SELECT * FROM decisions WHERE action = ? ORDER BY id", [found["id"]]).fetchall()
-            action = _act(write, kind, found["actor"], found["id"])
-            old, new = ("after", "before") if kind == "undo" else ("before", "after")
-            for event in events:
-                row = _row(write, event["sample_id"])
-                if (row["status"], row["reason"]) != (event[f"{old}_status"], event[f"{old}_reason"]):
-                    raise ConflictError(f"Somebody else has decided on sample {row['id']} since: look at it again.")
-                _change(write, action, row, event[f"{new}_status"], event[f"{new}_reason"])
-        return [event["sample_id"] for event in events]
+            for found in write.execute(_UNDOABLE if kind == "undo" else _REDOABLE, {"actor": actor}).fetchall():
+                events = write.execute("SELECT * FROM decisions WHERE action = ?", [found["id"]]).fetchall()
+                rows = [_row(write, event["sample_id"]) for event in events]
+                # An action that somebody else has overtaken must not stand in the way of those before it.
+                if others := [
+                    row["id"] for row, event in zip(rows, events, strict=True) if not _is_at(row, event, kind)
+                ]:
+                    overtaken += others
+                    continue
+                action = _act(write, kind, found["actor"], found["id"])
+                new = "before" if kind == "undo" else "after"
+                for row, event in zip(rows, events, strict=True):
+                    _change(write, action, row, event[f"{new}_status"], event[f"{new}_reason"])
+                return [row["id"] for row in rows]
+        if overtaken:
+            raise ConflictError(f"Somebody else has decided on sample {overtaken[0]} since: look at it again.")
+        return []
 
 
 # The last step about each decision; a decision without one stands as if it had just been done again.
@@ -234,12 +240,17 @@ WITH decided AS (
     SELECT decided.*, coalesce((SELECT kind FROM actions WHERE id = last_step), 'redo') AS state FROM decided
 )
 """
-_UNDOABLE = _LAST_STEPS + "SELECT id, actor FROM stepped WHERE state = 'redo' ORDER BY id DESC LIMIT 1"
+_UNDOABLE = _LAST_STEPS + "SELECT id, actor FROM stepped WHERE state = 'redo' ORDER BY id DESC LIMIT 50"
 _REDOABLE = (
     _LAST_STEPS
     + "SELECT id, actor FROM stepped WHERE state = 'undo' AND last_step > (SELECT max(id) FROM stepped) "
-    + "ORDER BY last_step DESC LIMIT 1"
+    + "ORDER BY last_step DESC LIMIT 50"
 )
+
+
+def _is_at(row: Row, event: Row, kind: str) -> bool:
+    side = "after" if kind == "undo" else "before"
+    return (row["status"], row["reason"]) == (event[f"{side}_status"], event[f"{side}_reason"])
 
 
 def _act(write: sqlite3.Connection, kind: str, actor: str, target: int | None = None) -> int:

@@ -11,10 +11,11 @@ from blurdepth import jobs
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.images import read_bytes
+from blurdepth.recipe import PRESETS
 from blurdepth.render import depth_picture, difference_picture
 from blurdepth.reports import job_report, sample_report
 from blurdepth.store.records import Frame
-from blurdepth.ui.shared import told
+from blurdepth.ui.shared import told, uploaded
 from blurdepth.workspace import GenerationRequest, Workspace
 
 _ACTOR = "endpoint"
@@ -82,7 +83,9 @@ class Endpoints:
     def launch_finetune(
         self, version: str, base: str = BUNDLED, preset: str = "quick", seed: int = 0
     ) -> dict[str, Any]:
-        """Queue a fine-tune; returns its `job`."""
+        """Queue a fine-tune by one of the presets; returns its `job`."""
+        if preset not in PRESETS:
+            raise InputError(f"The preset {preset!r} is not known: use {', '.join(PRESETS)}.")
         return self._job(jobs.submit_finetune(self._workspace, version, base, preset, seed).id)
 
     def job(self, job: str) -> dict[str, Any]:
@@ -121,12 +124,11 @@ class Endpoints:
         metrics = dict(zip(("a", "b"), result.metrics, strict=True)) if result.metrics else None
         return {**kept, "metrics": metrics}
 
-    def _frame(self, uploaded: Any) -> Frame:
-        # Gradio has checked a file object: its path lies in the upload folder. A bare string is not checked.
-        if not isinstance(uploaded, dict) or not isinstance(uploaded.get("path"), str) or "meta" not in uploaded:
-            raise InputError("The frame is not an uploaded file: wrap its path in gradio_client.handle_file().")
-        path = Path(uploaded["path"])
-        return self._workspace.add_frame(read_bytes(path), uploaded.get("orig_name") or path.name)
+    def _frame(self, frame: Any) -> Frame:
+        if not isinstance(frame, dict):
+            raise InputError(f"The frame {frame!r} is not an upload: wrap its path in gradio_client.handle_file().")
+        path = uploaded(frame.get("path"))
+        return self._workspace.add_frame(read_bytes(path), str(frame.get("orig_name") or path.name))
 
     def _job(self, job_id: str) -> dict[str, Any]:
         return {"job": job_report(self._workspace, self._workspace.store.jobs.job(job_id))}

@@ -28,6 +28,7 @@ from blurdepth.ui.shared import (
     model_choices,
     picture_grid,
     told,
+    uploaded,
 )
 from blurdepth.workspace import Workspace
 
@@ -122,9 +123,7 @@ class CompareTab:
 
     def keep_upload(self, path: str | None) -> tuple[str, str]:
         """Keep the uploaded frame."""
-        if path is None:
-            raise InputError(f"No file came through: choose a picture ({LIMITS}).")
-        return self._keep_frame(Path(path))
+        return self._keep_frame(uploaded(path))
 
     def _keep_frame(self, path: Path) -> tuple[str, str]:
         frame = self.workspace.add_frame(read_bytes(path), path.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -27,6 +26,7 @@ from blurdepth.ui.shared import (
     model_choices,
     picture_grid,
     told,
+    uploaded,
 )
 from blurdepth.workspace import MAX_VARIANTS, GenerationRequest, Workspace
 
@@ -141,9 +141,8 @@ class GenerateTab:
 
     def keep_upload(self, path: str | None) -> tuple[Any, str]:
         """Keep the uploaded file as a frame; show it as it was understood."""
-        if path is None:
-            raise InputError(f"No file came through: choose a picture ({LIMITS}).")
-        return self._keep(read_bytes(path), Path(path).name)
+        file = uploaded(path)
+        return self._keep(read_bytes(file), file.name)
 
     def keep_example(self, event: gr.EventData) -> tuple[Any, str]:
         """Keep an example frame."""

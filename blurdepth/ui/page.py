@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from blurdepth import jobs
+from blurdepth.errors import InputError
 from blurdepth.estimators import device_words, warm_up
 from blurdepth.images import MAX_BYTES
 from blurdepth.ui import api, html
@@ -137,10 +138,24 @@ def serve(workspace: Workspace, host: str, port: int) -> None:
     Args:
         workspace: the data folder; its pictures are served, its database and jobs are not.
         host: address to listen on.
-        port: the first one tried.
+        port: to listen on.
+
+    Raises:
+        InputError: the port is taken.
     """
     gr.set_static_paths([ASSETS, workspace.pictures.root, workspace.folder / "previews"])
     page = Page(workspace)
+    try:
+        _launch(page, workspace, host, port)
+    except OSError as error:
+        raise InputError(
+            f"Port {port} of {host} can't be used: end what uses it, or choose another by --port."
+        ) from error
+    threading.Thread(target=warm_up, daemon=True).start()
+    page.blocks.block_thread()
+
+
+def _launch(page: Page, workspace: Workspace, host: str, port: int) -> None:
     page.blocks.launch(
         server_name=host,
         server_port=port,
@@ -158,8 +173,6 @@ def serve(workspace: Workspace, host: str, port: int) -> None:
         ssr_mode=False,
         prevent_thread_lock=True,
     )
-    threading.Thread(target=warm_up, daemon=True).start()
-    page.blocks.block_thread()
 
 
 def theme() -> gr.themes.Base:

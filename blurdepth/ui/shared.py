@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
-from blurdepth.errors import BlurdepthError, NotFoundError
+from blurdepth.errors import BlurdepthError, InputError, NotFoundError
 from blurdepth.estimators import KNOWN_MODELS
+from blurdepth.images import LIMITS
 from blurdepth.ui import html
 from blurdepth.workspace import Workspace
 
@@ -70,6 +72,22 @@ def frame_input(label: str, height: int) -> gr.Image:
     image = gr.Image(label=label, sources=sources, image_mode=None, type="filepath", format="png", height=height)
     image.preprocess = lambda payload: payload.path if payload else None
     return image
+
+
+def uploaded(path: str | None) -> Path:
+    """The file behind an upload, which a visitor names and we must not trust.
+
+    Raises:
+        InputError: there is none, or the path doesn't lie in the upload folder of this app.
+    """
+    if not isinstance(path, str) or not path:
+        raise InputError(f"No file came through: choose a picture ({LIMITS}).")
+    resolved = Path(path).resolve()
+    if not resolved.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise InputError(
+            "The frame is not an upload of this page: choose it again, or use gradio_client.handle_file()."
+        )
+    return resolved
 
 
 def example_cards() -> list[html.Card]:

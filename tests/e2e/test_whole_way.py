@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,15 @@ def test_by_gradio_client(app: App, frame_file: Path) -> None:
         ask("stop_job", job=job["id"])
     with pytest.raises(Exception, match="handle_file"):
         ask("estimate_depth", frame="/etc/hostname")
+    for stolen in ({"path": str(frame_file), "meta": {}}, {"path": str(frame_file)}):
+        body = json.dumps({"data": [stolen, "bundled"]}).encode()
+        asked = urllib.request.Request(
+            f"{app.url}gradio_api/call/estimate_depth", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked) as answer:
+            event = json.loads(answer.read())["event_id"]
+        with urllib.request.urlopen(f"{app.url}gradio_api/call/estimate_depth/{event}") as answer:
+            assert b"event: error" in answer.read()
 
 
 def run(data: Path, *arguments: str) -> dict[str, Any]:
