@@ -143,6 +143,11 @@ class CompareTab:
         job = self.workspace.store.jobs.job(job_id)
         return self.model_updates(job.settings.get("base"), job.id)
 
+    def refresh(self, first: str, second: str) -> tuple[Any, ...]:
+        """Frames and models as they are now; two equal models give way to the newest fine-tune."""
+        newest = next((job.id for job in self.workspace.store.jobs.jobs("done") if job.checkpoint), None)
+        return self.cards(), *self.model_updates(second=newest if first == second else None)
+
     def model_updates(self, first: str | None = None, second: str | None = None) -> tuple[Any, Any]:
         """Both lists of models, as long as they are now."""
         choices = model_choices(self.workspace)

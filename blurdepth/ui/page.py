@@ -62,12 +62,7 @@ class Page:
         curate.select(told(self.curate.show), [self.curate.which, self.curate.current], self.curate.view, **LIGHT)
         train.select(told(self.refresh_train), self.train.job, [*self._train_choices, *self.train.view], **LIGHT)
         models = [self.compare.first, self.compare.second]
-        compare.select(
-            lambda: (self.compare.cards(), *self.compare.model_updates()),
-            None,
-            [self.compare.samples, *models],
-            **LIGHT,
-        )
+        compare.select(told(self.compare.refresh), models, [self.compare.samples, *models], **LIGHT)
         dataset.select(
             self.dataset.show,
             None,
