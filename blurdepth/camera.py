@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -81,39 +82,77 @@ class Motion:
         }
 
 
-def motion_from_json(text: str | Mapping[str, Any]) -> Motion:
+def motion_from_json(text: str) -> Motion:
     """Read MOTION.json.
 
     >>> motion_from_json('{"fov_x_deg": 80, "objects": [{"id": 1, "translation_m": [1, 0, 0]}]}').objects
     {1: (1.0, 0.0, 0.0)}
 
     Raises:
-        InputError: it is not JSON, or a value is missing or of the wrong shape.
+        InputError: it is not JSON, has names that mean nothing, or a value is missing, given twice or of the
+            wrong shape; the message names it.
     """
     try:
-        data = json.loads(text) if isinstance(text, str) else text
-    except json.JSONDecodeError as error:
-        raise InputError(f"The motion is not JSON ({error}): see `expose --help` for an example.") from error
-    if not isinstance(data, Mapping) or "fov_x_deg" not in data:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"The motion is not JSON that can be read ({error}): {_SEE_HELP}") from error
+    motion = _members(data, "The motion", {"fov_x_deg", "camera", "objects", "shutter"})
+    if "fov_x_deg" not in motion:
         raise InputError("The motion has no fov_x_deg: add the horizontal field of view in degrees.")
-    camera = data.get("camera") or {}
-    try:
-        return Motion(
-            fov_x_deg=float(data["fov_x_deg"]),
-            translation_m=_vector(camera.get("translation_m", ZERO)),
-            rotation_deg=_vector(camera.get("rotation_deg", ZERO)),
-            objects={int(item["id"]): _vector(item["translation_m"]) for item in data.get("objects") or ()},
-            shutter=str(data.get("shutter", "box")),
-        )
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"The motion has a value of the wrong shape ({error!r}): see `expose --help`.") from error
+    camera = _members(motion.get("camera", {}), "camera", {"translation_m", "rotation_deg"})
+    return Motion(
+        fov_x_deg=_number(motion["fov_x_deg"], "fov_x_deg"),
+        translation_m=_vector(camera.get("translation_m", ZERO), "camera.translation_m"),
+        rotation_deg=_vector(camera.get("rotation_deg", ZERO), "camera.rotation_deg"),
+        objects=_objects(motion.get("objects", [])),
+        shutter=str(motion.get("shutter", "box")),
+    )
 
 
-def _vector(values: Any) -> Vector:
-    x, y, z = (float(value) for value in values)
-    if not all(map(math.isfinite, (x, y, z))):
-        raise ValueError(f"{values} is not finite")
+_SEE_HELP = "see `expose --help` for an example."
+
+
+def _wrong_shape(where: str, value: object, wanted: str) -> InputError:
+    return InputError(f"{where} is {reprlib.repr(value)}, which has the wrong shape: use {wanted}; {_SEE_HELP}")
+
+
+def _members(value: object, where: str, known: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _wrong_shape(where, value, "an object in braces")
+    unknown = sorted(set(value) - known)
+    if unknown:
+        raise InputError(f"{where} has the unknown name {unknown[0][:40]!r}: use {', '.join(sorted(known))}.")
+    return value
+
+
+def _number(value: object, where: str) -> float:
+    # A huge whole number has no float, and true and false count as numbers in Python.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -1e9 < value < 1e9:
+        raise _wrong_shape(where, value, "a number between -1e9 and 1e9")
+    return float(value)
+
+
+def _vector(value: object, where: str) -> Vector:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise _wrong_shape(where, value, "three numbers, such as [0, 0, 1.2]")
+    x, y, z = (_number(part, where) for part in value)
     return x, y, z
+
+
+def _objects(value: object) -> dict[int, Vector]:
+    if not isinstance(value, list):
+        raise _wrong_shape("objects", value, "a list")
+    objects: dict[int, Vector] = {}
+    for place, entry in enumerate(value):
+        where = f"objects[{place}]"
+        item = _members(entry, where, {"id", "translation_m"})
+        number = item.get("id")
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise _wrong_shape(f"{where}.id", number, "a whole number from 1 to 255")
+        if number in objects:
+            raise InputError(f"The object id {number} is given twice (again by {where}): give each object one entry.")
+        objects[number] = _vector(item.get("translation_m"), f"{where}.translation_m")
+    return objects
 
 
 @dataclass(frozen=True)
@@ -136,6 +175,17 @@ class ScaleAssumption:
         """
         focal_px = Pinhole(width, height, self.fov_x_deg).focal_px
         return self.camera_height_m * focal_px / (height / 2)
+
+    def range_m(self, width: int, height: int) -> tuple[float, float]:
+        """Nearest and farthest distance in a `width` x `height` frame, metres.
+
+        In a frame so wide and low that its lowest row lies far away, the farthest is at least twice as far.
+
+        >>> ScaleAssumption(far_m=10).range_m(1242, 375)[1] > 10
+        True
+        """
+        near_m = self.near_m(width, height)
+        return near_m, max(self.far_m, 2 * near_m)
 
     def to_json(self) -> dict[str, float]:
         """The three numbers by their names."""
