@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from blurdepth.camera import ZERO, Motion, Pinhole, Vector
 from blurdepth.depth import BLURRED, INVALID, MIXED, STATIC
 from blurdepth.errors import InputError
-from blurdepth.layers import F32, Mask, Mover, Warp, cut_mover, cut_world, fetch, make_grid, make_warp
+from blurdepth.layers import F32, NEAREST, Mask, Mover, Warp, cut_mover, cut_world, fetch, make_grid, make_warp
 
 MIXED_SPREAD = 0.05
 MIN_SUBFRAMES, MAX_SUBFRAMES, STEP_PX = 8, 96, 2.0
@@ -39,7 +39,8 @@ class Exposure:
         moving_fraction: share of the exposure during which a moving object was in front, [0, 1].
         spread: standard deviation of the inverse depth over the exposure, over its mean; 0 where that is 0.
         flow_px: length of the motion, over the exposure, of what the sharp frame shows at the pixel.
-        valid: what was seen came from inside the frame for at least 90 % of the exposure.
+        valid: what was seen came from inside the frame for at least 90 % of the exposure, and never from a surface
+            that passes through the camera, whose inverse depth has no mean.
         subframes: how many moments were summed.
     """
 
@@ -72,7 +73,7 @@ def expose(
 
     Raises:
         InputError: the inputs don't fit together, the inverse depth is negative, not finite or all 0, objects
-            move but there is no mask, or so much moves out of view that nothing is left.
+            move but there is no mask, or so much moves out of view or through the camera that nothing is left.
     """
     ids = _check(linear, inverse_depth, motion, object_ids)
     height, width = inverse_depth.shape
@@ -85,7 +86,7 @@ def expose(
         scene.add(total, (k + 0.5) / count - 0.5)
     exposure = _finish(total, flow, count)
     if not exposure.valid.any():
-        raise InputError("The motion is so long that nothing stays in view: make it shorter.")
+        raise InputError("The motion is so long or comes so near that nothing stays in view: make it shorter.")
     return exposure
 
 
@@ -102,7 +103,7 @@ def _finish(total: _Sum, flow: F32, count: int) -> Exposure:
         moving_fraction=total.moving / np.float32(count),
         spread=spread,
         flow_px=flow,
-        valid=total.inside >= MIN_IN_VIEW * count,
+        valid=(total.inside >= MIN_IN_VIEW * count) & ~total.passed,
         subframes=count,
     )
 
@@ -182,14 +183,16 @@ class _Sum:
         self.look = np.zeros((*shape, 4), np.float32)
         self.squares, self.nearest, self.moving, self.inside = (np.zeros(shape, np.float32) for _ in range(4))
         self.farthest = np.full(shape, np.inf, np.float32)
+        self.passed = np.zeros(shape, bool)
 
-    def add(self, look: F32, covered: F32, inside: Mask) -> None:
-        """Add one moment: (H, W, 4) light and inverse depth, share of movers, what lies inside the frame."""
+    def add(self, look: F32, covered: F32, inside: Mask, passed: Mask) -> None:
+        """Add one moment: (H, W, 4) light and inverse depth, share of movers, what is inside, what passes."""
         depth = np.ascontiguousarray(look[..., 3])
         cv2.accumulate(look, self.look)
         cv2.accumulateSquare(depth, self.squares)
         cv2.accumulate(covered, self.moving)
         self.inside += inside
+        self.passed |= passed
         cv2.max(self.nearest, depth, self.nearest)
         cv2.min(self.farthest, depth, self.farthest)
 
@@ -206,12 +209,19 @@ class _Scene:
         numbers = [int(n) for n in np.unique(ids) if n]
         movers = [cut_mover(bright, inverse_depth, ids == n, _against(motion, n)) for n in numbers]
         self.movers = sorted(movers, key=lambda mover: mover.inverse_depth)
+        self.passing = [self._passes(mover.travel, mover.depth).any() for mover in self.movers]
         self.boxes = [self._swept(mover) for mover in self.movers]
         grid = make_grid(slice(0, camera.height), slice(0, camera.width))
         at_end = make_warp(camera, grid, motion.translation_m, ZERO, 0.5)
         shift_px = np.hypot(at_end.shift_x, at_end.shift_y)
         self.world = cut_world(linear if self.still else bright, inverse_depth, ids > 0, shift_px)
+        self.world_passes = self._passes(motion.translation_m, self.world.depth)
         self.grid = grid
+
+    def _passes(self, travel: Vector, inverse_depth: F32) -> Mask:
+        """Which surfaces come so near while the shutter is open that they pass through the camera."""
+        closest = np.float32(abs(travel[2]) / 2) * inverse_depth
+        return np.asarray(1 - closest < NEAREST)
 
     def _swept(self, mover: Mover) -> tuple[slice, slice]:
         """Rows and columns of the frame that the mover may reach while the shutter is open."""
@@ -221,7 +231,9 @@ class _Scene:
         for t in (-0.5, 0.5):
             warp = make_warp(self.camera, (x, y), mover.travel, self.motion.rotation_deg, t)
             at_x, at_y = warp.source(mover.depth)
-            margin = max(margin, float(np.abs(at_x - x).max()), float(np.abs(at_y - y).max()))
+            # The way back to mid exposure is as much shorter than the way there as the mover was farther away.
+            growth = 1 / float(np.clip(warp.left(mover.depth).min(), NEAREST, 1))
+            margin = max(margin, growth * float(np.abs(at_x - x).max()), growth * float(np.abs(at_y - y).max()))
         reach = int(min(margin * 1.3 + 2, self.camera.width))
         return (
             slice(max(top - reach, 0), min(top + height + reach, self.camera.height)),
@@ -230,9 +242,9 @@ class _Scene:
 
     def add(self, total: _Sum, t: float) -> None:
         """Add what is seen at time `t` (-0.5 to 0.5) to `total`."""
-        look, inside = self._world(t)
+        look, inside, passed = self._world(t)
         covered = np.zeros(inside.shape, np.float32)
-        for mover, box in zip(self.movers, self.boxes, strict=True):
+        for mover, box, passing in zip(self.movers, self.boxes, self.passing, strict=True):
             warp = make_warp(self.camera, make_grid(*box), mover.travel, self.motion.rotation_deg, t)
             body, coverage, body_inside = self._mover(mover, warp)
             below = np.ascontiguousarray(look[box])
@@ -240,15 +252,19 @@ class _Scene:
             look[box] = cv2.blendLinear(body, below, share, 1 - share)
             covered[box] += (1 - covered[box]) * share
             np.copyto(inside[box], body_inside, where=share > 0.5)
-        total.add(look, covered, inside)
+            if passing:
+                passed[box] |= share > 0
+        total.add(look, covered, inside, passed)
 
-    def _world(self, t: float) -> tuple[F32, Mask]:
+    def _world(self, t: float) -> tuple[F32, Mask, Mask]:
+        """The world's light and inverse depth, what comes from inside the frame, and what passes the camera."""
         if self.still:
-            return self.world.front.copy(), np.ones((self.camera.height, self.camera.width), bool)
+            return self.world.front.copy(), np.ones_like(self.world_passes), np.zeros_like(self.world_passes)
         warp = make_warp(self.camera, self.grid, self.motion.translation_m, self.motion.rotation_deg, t)
         look, x, y = self.world.seen(warp, t)
+        passed = self.world_passes | (warp.left(look[..., 3]) < NEAREST)
         look[..., 3] = warp.seen(look[..., 3])
-        return look, self._inside(x, y)
+        return look, self._inside(x, y), passed
 
     def _mover(self, mover: Mover, warp: Warp) -> tuple[F32, F32, Mask]:
         """A mover's light and inverse depth, its coverage, and whether that comes from inside the frame."""
@@ -258,6 +274,7 @@ class _Scene:
         for _ in range(2):
             x, y = warp.source(fetch(mover.depth, x - left, y - top))
         body, coverage = fetch(mover.body, x - left, y - top), fetch(mover.coverage, x - left, y - top)
+        coverage *= warp.left(body[..., 3]) > 0
         body[..., 3] = warp.seen(body[..., 3])
         return body, coverage, self._inside(x, y)
 

@@ -18,6 +18,8 @@ EDGE_PX = 0.5
 MAX_BAND_PX = 64
 MAX_STEPS = 24
 SAME_SURFACE = 0.1
+NEAREST = np.float32(0.05)
+"""Share of its distance at mid exposure below which a surface counts as passing through the camera."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,11 @@ class Warp:
         """The inverse depth, now, of points that had `inverse_depth` at mid exposure."""
         if not self.forward_m and self.gain.size == 1:
             return inverse_depth
-        nearer = np.maximum(np.float32(1) - np.float32(self.forward_m) * inverse_depth, np.float32(0.05))
-        return np.asarray(inverse_depth * self.gain / nearer, np.float32)
+        return np.asarray(inverse_depth * self.gain / np.maximum(self.left(inverse_depth), NEAREST), np.float32)
+
+    def left(self, inverse_depth: F32) -> F32:
+        """What is left, now, of the distance along z at mid exposure, as a share; below 0 it is behind the camera."""
+        return np.asarray(np.float32(1) - np.float32(self.forward_m) * inverse_depth, np.float32)
 
 
 def make_warp(camera: Pinhole, grid: Grid, travel: Vector, turn_deg: Vector, t: float) -> Warp:

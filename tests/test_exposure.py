@@ -96,6 +96,54 @@ def test_turning_the_camera_moves_far_and_near_alike() -> None:
     assert made.flow_px[48, 79] == pytest.approx(expected, rel=0.01)
 
 
+def boxed(metres: float, left: int = 65) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse depth and ids of a box, 30 px wide and 20 high, before a wall at 20 m."""
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[38:58, left : left + 30] = 1
+    return np.where(ids, 1 / metres, 1 / 20).astype(np.float32), ids
+
+
+def test_a_mover_that_passes_through_the_camera_leaves_no_target_where_it_was_seen() -> None:
+    inverse, ids = boxed(3.3, left=95)
+    made = expose(texture(), inverse, Motion(FOV, objects={1: (0, 0, -8)}), ids)
+    assert made.moving_fraction[48, -1] > 0
+    assert not made.valid[ids == 1].any()
+    assert not made.valid[made.moving_fraction > 0].any()
+    assert made.valid[:, :80].all()
+    assert expose(texture(), inverse, Motion(FOV, objects={1: (0, 0, -4)}), ids).valid[:, :120].all()
+
+
+def test_behind_the_camera_a_mover_is_not_seen() -> None:
+    inverse, ids = boxed(3.3, left=95)
+    made = expose(texture(), inverse, Motion(FOV, objects={1: (0, 0, -40)}), ids)
+    assert not made.moving_fraction[:, :80].any()
+    assert made.valid[:, :80].all()
+
+
+def test_what_passes_through_the_camera_on_its_axis_leaves_no_target_at_all() -> None:
+    inverse, ids = boxed(3.3)
+    with pytest.raises(InputError, match="so near that nothing stays in view"):
+        expose(texture(), inverse, Motion(FOV, objects={1: (0, 0, -8)}), ids)
+
+
+def test_a_standing_thing_that_the_camera_passes_leaves_no_target_where_it_stood() -> None:
+    inverse, ids = boxed(3.3, left=125)
+    made = expose(texture(), inverse, Motion(FOV, translation_m=(0, 0, 8)))
+    assert not made.valid[ids == 1].any()
+    assert made.valid[20:76, 20:80].all()
+
+
+def test_a_mover_grows_as_it_comes_nearer() -> None:
+    inverse, ids = boxed(10)
+    made = expose(texture(), inverse, Motion(FOV, objects={1: (0, 0, -12)}), ids, 96)
+    grown = made.nearest_inverse_depth > 0.06
+    columns, rows = np.flatnonzero(grown.any(0)), np.flatnonzero(grown.any(1))
+    # At the end it is 4 m away: 2.5 times as wide and as high.
+    assert columns[-1] - columns[0] + 1 == pytest.approx(75, abs=3)
+    assert rows[-1] - rows[0] + 1 == pytest.approx(50, abs=3)
+    assert made.valid.all()
+
+
 def test_same_input_gives_the_same_bytes() -> None:
     linear, inverse, ids = street()
     motion = Motion(FOV, (0.05, 0, 0.8), (0, 0.7, 0), {1: (0.5, 0, 0)})
