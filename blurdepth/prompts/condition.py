@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from blurdepth.errors import InputError
-from blurdepth.weather import KINDS, Weather
+from blurdepth.weather import Weather
 
 MIN_EXPOSURE_S, MAX_EXPOSURE_S = 1 / 500, 0.5
 MAX_SPEED_MPS = 60.0
@@ -21,6 +20,8 @@ class Condition:
     Attributes:
         weather: strengths of weather, light and sensor.
         camera_speed_mps: of the camera, forward, m/s.
+        camera_still: the camera was asked to stay where it is: it doesn't travel, not even in place of objects; it
+            turns only by `pan_deg` and `shake`.
         pan_deg: the camera's turn about its vertical axis over the exposure, degrees; the sign is by chance.
         shake: unsteadiness of the camera, [0, 1].
         object_speed_mps: of what moves by itself, m/s.
@@ -28,11 +29,12 @@ class Condition:
         exposure_s: for how long the shutter is open, seconds.
 
     Raises:
-        InputError: a value is outside its range.
+        InputError: a value is outside its range, or a camera that stays where it is has a speed.
     """
 
     weather: Weather = field(default_factory=Weather)
     camera_speed_mps: float = 0.0
+    camera_still: bool = False
     pan_deg: float = 0.0
     shake: float = 0.0
     object_speed_mps: float = 0.0
@@ -43,6 +45,8 @@ class Condition:
         for name in ("camera_speed_mps", "object_speed_mps"):
             if not 0 <= getattr(self, name) <= MAX_SPEED_MPS:
                 raise InputError(f"{name} is {getattr(self, name)}: use 0 to {MAX_SPEED_MPS:.0f} m/s.")
+        if self.camera_still and self.camera_speed_mps:
+            raise InputError(f"The camera is to stand still and to move at {self.camera_speed_mps} m/s: choose one.")
         if not 0 <= self.pan_deg <= 20 or not 0 <= self.shake <= 1:
             raise InputError(f"pan_deg {self.pan_deg}, shake {self.shake}: use 0 to 20 degrees and 0 to 1.")
         if not MIN_EXPOSURE_S <= self.exposure_s <= MAX_EXPOSURE_S:
@@ -60,23 +64,3 @@ class Condition:
         data = asdict(self)
         data["weather"] = {name: value for name, value in data["weather"].items() if value}
         return data
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Condition:
-        """The inverse of `to_json`.
-
-        >>> Condition.from_json({"weather": {"fog": 0.5}}).weather.fog
-        0.5
-
-        Raises:
-            InputError: a name is unknown, or a value wrong.
-        """
-        known = {entry.name for entry in fields(cls)}
-        strengths = data.get("weather") or {}
-        unknown = sorted((set(data) - known) | (set(strengths) - set(KINDS)))
-        if unknown:
-            raise InputError(f"The condition has the unknown names {', '.join(unknown)}: remove them.")
-        try:
-            return cls(**{**data, "weather": Weather(**strengths)})
-        except TypeError as error:
-            raise InputError(f"The condition has a value of the wrong kind ({error}): use numbers.") from error

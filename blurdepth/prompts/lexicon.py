@@ -70,6 +70,8 @@ STRENGTHS: dict[str, float] = {
     **dict.fromkeys(("heavy", "dense", "thick", "strong", "severe", "intense", "hazardous", "deep"), 0.9),
     **dict.fromkeys(("extreme", "blinding", "torrential", "total"), 1.0),
 }
+WEAKER: dict[str, float] = {"less": 0.5}
+"""By how much the strength after the word is to be multiplied."""
 
 ACTORS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("car", "cars", "taxi", "taxis"), ("cars", 12.0)),
@@ -106,9 +108,10 @@ SHAKE: dict[str, float] = {
 }
 
 BLUR = frozenset(
-    {"motion blur", "motion blurred", "blur", "blurred", "blurry", "smeared"}
-    | {"streaked", "light trails", "in motion", "moving", "motion", "passing"}
+    {"motion blur", "motion blurred", "blur", "blurred", "blurry", "smeared"} | {"streaked", "light trails"}
 )
+MOTION = frozenset({"in motion", "moving", "motion", "passing"})
+"""Words that ask for blur, but for stillness after a negation ("cars not moving")."""
 PACE: dict[str, float] = {
     **dict.fromkeys(("speeding", "fast", "fast moving", "racing", "rushing", "rapid"), 1.6),
     **dict.fromkeys(("rapidly", "quick", "speed", "high speed", "hurrying"), 1.6),
@@ -122,6 +125,11 @@ DIRECTIONS: dict[str, str] = {
     **dict.fromkeys(("to the right", "rightward", "rightwards", "from left to right", "left to right"), "right"),
     **dict.fromkeys(("oncoming", "approaching", "towards the camera", "toward the camera", "towards us"), "oncoming"),
 }
+HEADINGS: dict[str, str] = {"left": "left", "right": "right"}
+"""Directions only after something that moves; else a place."""
+PLACES = frozenset(
+    {f"{words} {side}" for words in ("on the", "at the", "on") for side in ("left", "right")}
+) | frozenset({f"{side} {words}" for words in ("lane", "side") for side in ("left", "right")})
 
 SHUTTERS: dict[str, float] = {
     **dict.fromkeys(("long exposure", "slow shutter", "slow shutter speed", "long shutter"), 0.125),
@@ -148,7 +156,9 @@ SCENES = frozenset(_SCENES.split())
 
 _STOP_WORDS = """
 a an the and or of in on at with by from to for over through across into under along down up its is
-are be as that this there very it details detail going while during past
+are be as that this there very it details detail going while during past but any
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
-NEGATIONS = frozenset({"no", "not", "without", "never"})
+NEGATIONS = frozenset(
+    {"no", "not", "without", "never"} | {verb + end for verb in ("isn", "aren", "don", "doesn") for end in ("'t", "’t")}
+)

@@ -1,13 +1,14 @@
-"""Reading a prompt word by word."""
+"""Reading a prompt word by word. No word is lost: each ends up in a term, or among the ignored ones."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 
+from blurdepth.errors import InputError
 from blurdepth.prompts import lexicon
 from blurdepth.prompts.condition import MAX_EXPOSURE_S, MAX_SPEED_MPS, MIN_EXPOSURE_S, Condition
+from blurdepth.prompts.reading import Moving, Reading, Term, fraction, heading, join, number
 from blurdepth.weather import Weather
 
 ASSUMED_OBJECTS_MPS, ASSUMED_CAMERA_MPS = 8.0, 4.0
@@ -15,322 +16,360 @@ ASSUMED_OBJECTS_MPS, ASSUMED_CAMERA_MPS = 8.0, 4.0
 _TOKEN = re.compile(r"\d+(?:[./]\d+)?%?|(?:km/h|m/s)(?![^\W\d_])|[^\W\d_]+(?:['’][^\W\d_]+)?|[,.;:!?\n]")
 _BREAKS = frozenset(",.;:!?\n")
 _LONGEST_PHRASE = 4
-
-
-@dataclass(frozen=True)
-class Term:
-    """One thing that was understood.
-
-    Attributes:
-        words: what was written; empty for an assumption.
-        meaning: what it was taken for.
-        strength: [0, 1], or None where there is none.
-    """
-
-    words: str
-    meaning: str
-    strength: float | None = None
-
-    @property
-    def label(self) -> str:
-        """For a chip.
-
-        >>> Term("dense fog", "fog", 0.9).label
-        'fog 0.9'
-        """
-        return self.meaning if self.strength in (None, 1.0) else f"{self.meaning} {self.strength:.2g}"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What became of a prompt: the condition, the terms it came from, and the words that changed nothing."""
-
-    condition: Condition
-    understood: tuple[Term, ...]
-    ignored: tuple[str, ...]
-
-
-def _number(token: str) -> float | None:
-    """The value of "12", "0.7", "70%" or "1/30"; None for anything else.
-
-    >>> _number("1/8"), _number("70%"), _number("fog"), _number("1/0")
-    (0.125, 0.7, None, None)
-    """
-    if not token[:1].isdecimal():
-        return None
-    over, _, under = token.rstrip("%").partition("/")
-    divisor = float(under or 1) * (100 if token.endswith("%") else 1)
-    return float(over) / divisor if divisor else None
-
-
-@dataclass
-class _Moving:
-    """What has been said so far about something that moves."""
-
-    words: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    usual_mps: float = 0.0
-    said_mps: float | None = None
-    pace: float = 1.0
-    stands: bool = False
-
-    @property
-    def asked(self) -> bool:
-        return bool(self.words) and not self.stands
-
-    def speed(self, otherwise: float) -> float:
-        """Metres per second, by what was said or what is usual."""
-        speed = (self.usual_mps or otherwise) * self.pace if self.said_mps is None else self.said_mps
-        return float(min(round(speed, 1), MAX_SPEED_MPS))
+_WHATEVER = "what moves"
 
 
 class Reader:
     """Reads word by word, keeping what was understood; see `prompts.parse_prompt`."""
 
     def __init__(self) -> None:
-        self.objects, self.camera = _Moving(), _Moving()
+        self.objects, self.camera = Moving(), Moving()
         self.weather: dict[str, float] = {}
         self.others: dict[str, float] = {}
         self.direction: str | None = None
-        self.terms: list[Term] = []
+        self.terms: dict[str, Term] = {}
         self.ignored: list[str] = []
         self.blur_words: list[str] = []
+        self.still_words: list[str] = []
         self.anything = False
+        self.in_prompt = True
         self._begin_clause()
 
     def _begin_clause(self) -> None:
-        self.strength: tuple[str, float] | None = None
+        self.strength_words: list[str] = []
+        self.strength: float | None = None
+        self.weaker = 1.0
         self.speed: tuple[str, float] | None = None
-        self.still: str | None = None
+        self.still: tuple[str, bool] | None = None
         self.negated = False
-        self.subject: _Moving | None = None
+        self.subject: Moving | None = None
+        self.actors: list[str] = []
+        self.in_motion = False
         self.last_kind: str | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether what comes next is asked for: not in a negative, nor after a "no"."""
+        return self.in_prompt and not self.negated
 
     def read(self, text: str, wanted: bool) -> None:
         """Read one text; `wanted` is False for a negative."""
+        self.in_prompt = wanted
         tokens = _TOKEN.findall(text.lower())
         at = 0
         while at < len(tokens):
             if tokens[at] in _BREAKS:
-                self._end_clause(wanted)
+                self._end_clause()
                 at += 1
                 continue
-            at += self._quantity(tokens, at) or self._phrase(tokens, at, wanted)
-        self._end_clause(wanted)
+            at += self._quantity(tokens, at) or self._phrase(tokens, at)
+        self._end_clause()
 
-    def _end_clause(self, wanted: bool) -> None:
+    def _end_clause(self) -> None:
         if self.speed:
             self._take_speed(self.objects)
-        if self.strength:
-            self.ignored.append(self.strength[0])
+        self._drop_strength()
         if self.still:
-            self._freeze(self.still, "what moves", wanted)
+            self._stand(*self.still)
         self._begin_clause()
 
-    def _phrase(self, tokens: list[str], at: int, wanted: bool) -> int:
+    def _phrase(self, tokens: list[str], at: int) -> int:
         """Take the longest known phrase that starts here, else one word: how many words were taken."""
         for length in range(min(_LONGEST_PHRASE, len(tokens) - at), 0, -1):
             words = " ".join(tokens[at : at + length])
-            if self._known(words, wanted and not self.negated):
+            if words in lexicon.PLACES:
+                self.ignored.append(words)
+                return length
+            if self._read_weather(words) or self._read_movement(words) or self._read_manner(words):
                 self.anything = True
                 return length
         word = tokens[at]
         if word in lexicon.NEGATIONS:
             self.negated = True
-        elif word in lexicon.SCENES:
-            self.anything = True
-            self.ignored.append(word)
         elif word not in lexicon.STOP_WORDS:
+            self.anything |= word in lexicon.SCENES
             self.ignored.append(word)
         return 1
 
-    def _known(self, words: str, wanted: bool) -> bool:
-        return (
-            self._read_weather(words, wanted) or self._read_movement(words, wanted) or self._read_manner(words, wanted)
-        )
+    def _note(self, topic: str, words: str, meaning: str, strength: float | None = None) -> None:
+        """Keep what was understood, in place of what was said before on the same topic."""
+        before = self.terms.pop(topic, None)
+        self.terms[topic] = Term(join(before.words, words) if before else words, meaning, strength)
 
-    def _read_weather(self, words: str, wanted: bool) -> bool:
+    def _read_weather(self, words: str) -> bool:
         if words in lexicon.STRENGTHS:
-            self.strength = (words, lexicon.STRENGTHS[words])
+            self.strength = lexicon.STRENGTHS[words]
+            self.strength_words.append(words)
+        elif words in lexicon.WEAKER:
+            self.weaker = lexicon.WEAKER[words]
+            self.strength_words.append(words)
         elif words in lexicon.FAIR:
-            self._add_once(words, "clear" if wanted else "not clear")
+            self._note("clear", words, "clear" if self.wanted else "not clear")
         elif words in lexicon.WEATHER:
-            kind, strength = lexicon.WEATHER[words]
-            self._set_weather(kind, words, strength if wanted else 0.0)
+            kind, usual = lexicon.WEATHER[words]
+            strength = usual if self.strength is None else self.strength
+            self._set_weather(kind, join(*self.strength_words, words), strength * self.weaker if self.wanted else 0.0)
+            self.strength_words, self.strength, self.weaker = [], None, 1.0
         else:
             return False
         return True
 
-    def _add_once(self, words: str, meaning: str) -> None:
-        if all(term.meaning != meaning for term in self.terms):
-            self.terms.append(Term(words, meaning))
+    def _drop_strength(self) -> None:
+        self.ignored.extend(self.strength_words)
+        self.strength_words, self.strength, self.weaker = [], None, 1.0
 
     def _set_weather(self, kind: str, words: str, strength: float) -> None:
-        if self.strength and strength:
-            words, strength = f"{self.strength[0]} {words}", self.strength[1]
-        self.strength = None
-        self.terms = [term for term in self.terms if term.meaning not in (kind, f"no {kind}")]
         self.weather[kind] = strength
         self.last_kind = kind if strength else None
-        self.terms.append(Term(words, kind, strength) if strength else Term(words, f"no {kind}"))
+        self._note(kind, words, kind if strength else f"no {kind}", strength or None)
 
-    def _read_movement(self, words: str, wanted: bool) -> bool:
+    def _read_movement(self, words: str) -> bool:
         """Who moves: actors and the camera."""
         if words in lexicon.ACTORS:
-            self._actor(words, wanted)
+            self._actor(words)
         elif words in lexicon.CAMERA:
-            self._turn_to(self.camera, [])
+            self.camera.aside.append(words)
+            self._turn_to(self.camera)
         elif words in lexicon.CAMERA_MOVES:
-            self._turn_to(self.camera, [words])
-            self.camera.usual_mps, self.camera.stands = lexicon.CAMERA_MOVES[words], not wanted
+            self.camera.say(words)
+            self.camera.usual_mps, self.camera.stands = lexicon.CAMERA_MOVES[words], not self.wanted
+            self._turn_to(self.camera)
         elif words in lexicon.STILL_CAMERA:
-            self.camera.words.append(words)
-            self.camera.stands = wanted
+            self.camera.say(words)
+            self.camera.stands = self.wanted
         elif words in lexicon.PAN or words in lexicon.SHAKE:
-            name, amount = ("pan_deg", lexicon.PAN) if words in lexicon.PAN else ("shake", lexicon.SHAKE)
-            self.others[name] = amount[words] if wanted else 0.0
-            meaning = f"pan {amount[words]:g}°" if name == "pan_deg" else name
-            self.terms.append(Term(words, f"camera {meaning}" if wanted else f"no camera {name[:5]}"))
+            self._turn(words)
         else:
             return False
         return True
 
-    def _read_manner(self, words: str, wanted: bool) -> bool:
+    def _turn(self, words: str) -> None:
+        pans = words in lexicon.PAN
+        amount = lexicon.PAN[words] if pans else lexicon.SHAKE[words]
+        self.others["pan_deg" if pans else "shake"] = amount if self.wanted else 0.0
+        name = "pan" if pans else "shake"
+        shown = f"camera pan {amount:g}°" if pans else "camera shake"
+        self._note(name, words, shown if self.wanted else f"no camera {name}")
+
+    def _read_manner(self, words: str) -> bool:
         """How it moves: pace, direction, stillness, shutter."""
-        moving = self.subject or self.objects
         if words in lexicon.BLUR:
-            self._blur(words, wanted)
+            self._blur(words)
+        elif words in lexicon.MOTION:
+            self._motion(words)
         elif words in lexicon.PACE:
-            moving.pace = lexicon.PACE[words] if wanted else 1 / lexicon.PACE[words]
-            moving.words.append(words)
-        elif words in lexicon.DIRECTIONS and wanted:
-            self.direction = lexicon.DIRECTIONS[words]
-            self.objects.words.append(words)
-        elif words in lexicon.STILL or (words in lexicon.SHARP and not wanted):
-            self.still = words
-        elif words in lexicon.SHUTTERS and wanted:
+            moving = self.subject or self.objects
+            moving.pace = lexicon.PACE[words] if self.wanted else 1 / lexicon.PACE[words]
+            moving.say(words)
+            self.in_motion, self.negated = True, False
+        elif words in lexicon.DIRECTIONS or words in lexicon.HEADINGS:
+            return self._direction(words)
+        elif words in lexicon.STILL or (words in lexicon.SHARP and not self.wanted):
+            self._set_still(words, self.wanted)
+        elif words in lexicon.SHUTTERS and self.wanted:
             self._shutter(words, lexicon.SHUTTERS[words])
         else:
             return False
         return True
 
-    def _actor(self, words: str, wanted: bool) -> None:
-        name, usual_mps = lexicon.ACTORS[words]
+    def _actor(self, words: str) -> None:
+        name, _ = lexicon.ACTORS[words]
+        self._drop_strength()
+        self.actors.append(name)
         if self.still:
-            self._freeze(f"{self.still} {words}", name, wanted)
+            still, wanted = self.still
             self.still = None
-        elif wanted:
-            self._turn_to(self.objects, [words])
-            self.objects.usual_mps = max(self.objects.usual_mps, usual_mps)
-            if name not in self.objects.names:
-                self.objects.names.append(name)
+            self._freeze(join(still, words), name, wanted)
+        elif self.wanted:
+            self.objects.say(words, name)
+            self.objects.stands, self.in_motion = False, True
+            self._turn_to(self.objects)
+        elif self.in_prompt:
+            self._rest(f"no {words}", name, f"no moving {name}")
         else:
             self.ignored.append(words)
+
+    def _set_still(self, words: str, wanted: bool) -> None:
+        self.still = (join(self.still[0], words) if self.still else words, wanted)
+
+    def _stand(self, words: str, wanted: bool) -> None:
+        """The clause is over and somebody in it is to stand still, or (not wanted) must not."""
+        if self.subject is self.camera:
+            self.camera.say(words)
+            self.camera.stands = wanted
+        elif self.actors:
+            for name in dict.fromkeys(self.actors):
+                self._freeze(words, name, wanted)
+        elif wanted:
+            self.still_words.append(words)
+            self.objects.stands = not self.objects.surely
+        else:
+            self._freeze(words, _WHATEVER, wanted)
 
     def _freeze(self, words: str, name: str, wanted: bool) -> None:
         """Something is to stand still or, in a negative, must not."""
         if wanted:
-            self.terms.append(Term(words, f"{name} still"))
-            self.objects.stands = not self.objects.words
+            self._rest(words, name, f"{name} still")
             return
         self.objects.stands = False
-        if not self.objects.names:
-            speeds = [speed for actor, speed in lexicon.ACTORS.values() if actor == name]
-            self.objects.names = [name] if speeds else []
-            self.objects.usual_mps = max(speeds, default=0.0)
-        self.objects.words.append(f"not {words}")
-        self._add_once(f"not {words}", f"blur on {name}")
+        known = name != _WHATEVER and not self.objects.names
+        self.objects.say(f"not {words}", name if known else "")
+        self._note(f"actor {name}", f"not {words}", f"blur on {name}")
 
-    def _blur(self, words: str, wanted: bool) -> None:
-        if wanted:
+    def _rest(self, words: str, name: str, meaning: str) -> None:
+        """An actor doesn't move; others that do win."""
+        self._note(f"actor {name}", join(*self.objects.take_out(name), words), meaning)
+        self.objects.stands = not self.objects.surely
+
+    def _blur(self, words: str) -> None:
+        if self.wanted:
             self.blur_words.append(words)
-        else:
-            self.objects.pace *= 0.5
-            self.camera.pace *= 0.5
-            self.terms.append(Term(f"not {words}", "less blur"))
+            return
+        self.objects.pace *= 0.5
+        self.camera.pace *= 0.5
+        self._note("less blur", f"not {words}", "less blur")
+        self.negated = False
 
-    def _turn_to(self, moving: _Moving, words: list[str]) -> None:
-        moving.words.extend(words)
+    def _motion(self, words: str) -> None:
+        if not self.wanted:
+            self._set_still(f"not {words}", True)
+        elif self.subject is self.camera:
+            self.camera.say(words)
+        else:
+            self.blur_words.append(words)
+            self.in_motion = True
+
+    def _direction(self, words: str) -> bool:
+        """Where to; a bare "left" only after something that moves, and of the camera only forward is known."""
+        bare = words in lexicon.HEADINGS
+        if not self.wanted or self.subject is self.camera or (bare and not self.in_motion):
+            self.ignored.append(words)
+            return not bare
+        self.direction = lexicon.HEADINGS[words] if bare else lexicon.DIRECTIONS[words]
+        self.objects.say(words)
+        return True
+
+    def _turn_to(self, moving: Moving) -> None:
         self.subject = moving
         if self.speed:
             self._take_speed(moving)
 
-    def _take_speed(self, moving: _Moving) -> None:
+    def _take_speed(self, moving: Moving) -> None:
         if self.speed:
-            moving.words.append(self.speed[0])
-            moving.said_mps = self.speed[1]
+            words, moving.said_mps = self.speed
+            moving.say(words)
             moving.stands = False
         self.speed = None
 
     def _shutter(self, words: str, seconds: float) -> None:
         self.others["exposure_s"] = min(max(seconds, MIN_EXPOSURE_S), MAX_EXPOSURE_S)
-        self.terms.append(Term(words, f"exposure {_fraction(self.others['exposure_s'])}"))
+        self._note("exposure", words, f"exposure {fraction(self.others['exposure_s'])}")
 
     def _quantity(self, tokens: list[str], at: int) -> int:
-        """Take a number with its unit, or a strength right after its weather: how many words were taken."""
-        value = _number(tokens[at])
+        """Take a number with its unit, or a strength beside its weather: how many words were taken."""
+        value = number(tokens[at])
         if value is None:
             return 0
         unit = tokens[at + 1] if at + 1 < len(tokens) else ""
-        if unit in lexicon.SPEED_UNITS:
-            speed = min(value * lexicon.SPEED_UNITS[unit], MAX_SPEED_MPS)
-            self.speed = (f"{tokens[at]} {unit}", speed)
-            if self.subject:
-                self._take_speed(self.subject)
-        elif unit in lexicon.TIME_UNITS:
-            self._shutter(f"{tokens[at]} {unit}", value * lexicon.TIME_UNITS[unit])
-        elif self.last_kind and value <= 1:
-            self._set_weather(self.last_kind, f"{self.last_kind} {tokens[at]}", value)
-            return 1
-        else:
+        words = f"{tokens[at]} {unit}"
+        if unit in lexicon.SPEED_UNITS or unit in lexicon.TIME_UNITS:
+            if not self.wanted:
+                self.ignored.append(words)
+                return 2
+            if unit in lexicon.SPEED_UNITS:
+                self._speed(words, min(value * lexicon.SPEED_UNITS[unit], MAX_SPEED_MPS))
+            else:
+                self._shutter(words, value * lexicon.TIME_UNITS[unit])
+            self.anything = True
+            return 2
+        if value > 1 or not (self.last_kind or _weather_starts(tokens, at + 1)):
             return 0
-        self.anything = True
-        return 2
+        if self.last_kind:
+            self._set_weather(self.last_kind, f"{self.last_kind} {tokens[at]}", value)
+        else:
+            self.strength = value
+            self.strength_words.append(tokens[at])
+        return 1
+
+    def _speed(self, words: str, speed_mps: float) -> None:
+        if not round(speed_mps, 1):
+            self._set_still(words, True)
+            return
+        if self.speed:
+            self.ignored.append(self.speed[0])
+        self.speed = (words, speed_mps)
+        if self.subject:
+            self._take_speed(self.subject)
 
     def reading(self) -> Reading:
-        """Everything read so far, as one condition with its terms."""
-        terms, moves = list(self.terms), list(self._movement())
+        """Everything read so far, as one condition with its terms.
+
+        Raises:
+            InputError: everything was asked to stand still.
+        """
+        terms = list(self.terms.values())
         speeds = {"objects": 0.0, "camera": 0.0}
-        for name, term, speed in moves:
-            speeds[name] = speed
+        for name, term, speed in self._movement():
             terms.append(term)
+            speeds[name] = max(speeds[name], speed)
+        if not (any(speeds.values()) or self.others.get("pan_deg") or self.others.get("shake")):
+            speeds = self._assumed()
+            meaning = ", ".join(f"{name} {speed:g} m/s" for name, speed in speeds.items() if speed)
+            terms.append(Term("", f"assumed: {meaning}"))
         condition = Condition(
             weather=Weather(**self.weather),
             camera_speed_mps=speeds["camera"],
+            camera_still=self.camera.stands,
             object_speed_mps=speeds["objects"],
-            direction=self.direction,
+            direction=self.direction if speeds["objects"] else None,
             **self.others,
         )
-        if not condition.moves:
-            condition = replace(condition, object_speed_mps=ASSUMED_OBJECTS_MPS, camera_speed_mps=ASSUMED_CAMERA_MPS)
-            meaning = f"objects {ASSUMED_OBJECTS_MPS:g} m/s, camera {ASSUMED_CAMERA_MPS:g} m/s"
-            terms.append(Term("", f"assumed: {meaning}"))
-        return Reading(condition, tuple(terms), tuple(dict.fromkeys(self.ignored)))
+        return Reading(condition, tuple(terms), tuple(dict.fromkeys([*self.ignored, *self._left_out()])))
+
+    def _assumed(self) -> dict[str, float]:
+        """Speeds where none was asked for; what was asked to stand still does."""
+        if self.objects.stands and self.camera.stands:
+            raise InputError(
+                "The prompt asks for everything to stand still, but blur comes from motion: let the camera or "
+                'something else move, such as "driving" or "cars 12 m/s".'
+            )
+        return {
+            "objects": 0.0 if self.objects.stands else ASSUMED_OBJECTS_MPS,
+            "camera": 0.0 if self.camera.stands else ASSUMED_CAMERA_MPS,
+        }
 
     def _movement(self) -> Iterator[tuple[str, Term, float]]:
-        """What moves by the words: "objects" or "camera", its term, and its speed in m/s."""
-        plain_blur = bool(self.blur_words) and not self.camera.asked and not self.others.get("pan_deg")
-        if self.objects.asked or (self.blur_words and not self.objects.stands):
+        """What moves or rests by the words: "objects" or "camera", its term, and its speed in m/s."""
+        turns = bool(self.others.get("pan_deg") or self.others.get("shake"))
+        blur, blur_only = list(self.blur_words), bool(self.blur_words) and not self.others.get("pan_deg")
+        objects = self.objects.asked or (bool(blur) and not self.objects.stands)
+        if objects:
             speed = self.objects.speed(ASSUMED_OBJECTS_MPS)
             name = " and ".join(self.objects.names) or "objects"
-            words = " ".join(dict.fromkeys(self.objects.words + self.blur_words))
-            yield "objects", Term(words, f"{name} {speed:g} m/s{_heading(self.direction)}"), speed
-        if self.camera.asked or (plain_blur and not self.objects.asked and not self.camera.stands):
+            words = join(*self.objects.words, *blur)
+            yield "objects", Term(words, f"{name} {speed:g} m/s{heading(self.direction)}"), speed
+        elif self.still_words:
+            yield "objects", Term(join(*self.still_words), f"{_WHATEVER} still"), 0.0
+        if self.camera.asked or (blur_only and not self.objects.asked and not self.camera.stands):
             speed = self.camera.speed(ASSUMED_CAMERA_MPS)
-            words = " ".join(dict.fromkeys(self.camera.words or self.blur_words))
+            words = join(*self.camera.words, *([] if self.objects.asked else blur))
             yield "camera", Term(words, f"camera {speed:g} m/s forward"), speed
         elif self.camera.stands:
-            yield "camera", Term(" ".join(self.camera.words), "camera still"), 0.0
+            meaning = "camera stays in its place" if turns else "camera still"
+            yield "camera", Term(join(*self.camera.words), meaning), 0.0
+        if blur and not objects and not self.camera.asked and not blur_only:
+            yield "camera", Term(join(*blur), "motion blur"), 0.0
+
+    def _left_out(self) -> Iterator[str]:
+        """Words about what doesn't move in the end, as far as no term has them."""
+        objects = self.objects.asked or (self.blur_words and not self.objects.stands)
+        if not objects:
+            yield from self.objects.words
+        elif self.still_words:
+            yield from self.still_words
+        if not (self.camera.asked or self.camera.stands):
+            yield from self.camera.words
 
 
-def _heading(direction: str | None) -> str:
-    return {"left": " to the left", "right": " to the right", "oncoming": " oncoming"}.get(direction or "", "")
-
-
-def _fraction(seconds: float) -> str:
-    """A shutter time as people write it.
-
-    >>> _fraction(1 / 30), _fraction(0.5)
-    ('1/30 s', '0.5 s')
-    """
-    return f"1/{round(1 / seconds)} s" if seconds < 0.3 else f"{seconds:g} s"
+def _weather_starts(tokens: list[str], at: int) -> bool:
+    return any(" ".join(tokens[at : at + length]) in lexicon.WEATHER for length in range(1, _LONGEST_PHRASE + 1))
