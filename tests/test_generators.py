@@ -1,13 +1,17 @@
 """Variants: chance is in the seed, blur is seen, bad input is named."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from blurdepth.camera import ScaleAssumption
 from blurdepth.errors import InputError
-from blurdepth.generators.exposure import generate_variant
-from blurdepth.prompts import parse_prompt
+from blurdepth.generators.exposure import _without_sky, generate_variant
+from blurdepth.images import srgb_to_linear
+from blurdepth.prompts import Condition, parse_prompt
+from blurdepth.weather import EXTINCTION_PER_M, Weather
 
 HEIGHT, WIDTH = 160, 420
 SCALE = ScaleAssumption()
@@ -59,6 +63,61 @@ def test_without_anything_to_move_the_camera_does() -> None:
     assert variant.motion.translation_m[2] > 0
     assert variant.condition.object_speed_mps == 0
     assert variant.condition.camera_speed_mps > 0
+
+
+@pytest.mark.parametrize("prompt", ["fast cars, static camera, tripod", "fast cars", "fog, tripod"])
+def test_a_camera_asked_to_stand_still_does_and_without_a_mover_nothing_is_made(prompt: str) -> None:
+    condition = replace(parse_prompt(prompt).condition, camera_still=True)
+    for seed in range(3):
+        motion = generate_variant(*street(), condition, seed, SCALE).motion
+        assert motion.objects
+        assert not any((*motion.translation_m, *motion.rotation_deg))
+    with pytest.raises(InputError, match=r"No car or person.*asked to stand still.*let the camera move"):
+        generate_variant(*street(car=False), condition, 0, SCALE)
+
+
+def test_a_tripod_that_pans_turns_in_place_of_objects_but_never_travels() -> None:
+    condition = parse_prompt("tripod, whip pan, fast cars").condition
+    motion = generate_variant(*street(car=False), condition, 0, SCALE).motion
+    assert motion.rotation_deg[1]
+    assert not any(motion.translation_m)
+
+
+def through_fog(metres: float, true_scale: bool) -> float:
+    """Share of a wall's contrast that gets through fog, beside a foggy sky."""
+    texture = np.random.default_rng(1).integers(60, 200, (HEIGHT, WIDTH, 1), np.uint8).repeat(3, 2)
+    inverse = np.full((HEIGHT, WIDTH), 1 / metres, np.float32)
+    condition = Condition(weather=Weather(fog=0.5), pan_deg=0.001, exposure_s=1 / 500)
+    made = generate_variant(texture, inverse, condition, 0, SCALE, true_scale)
+    air = made.condition.weather.fog**1.5 * EXTINCTION_PER_M["fog"]
+    clear = replace(condition, weather=Weather())
+    plain = generate_variant(texture, inverse, clear, 0, SCALE, true_scale)
+    contrast = [srgb_to_linear(variant.rgb).std() for variant in (made, plain)]
+    return -float(np.log(contrast[0] / contrast[1])) / air
+
+
+@pytest.mark.parametrize("true_scale", [False, True])
+@pytest.mark.parametrize("metres", [20, 30, 40])
+def test_fog_sees_the_distance_that_the_depth_says(metres: float, true_scale: bool) -> None:
+    assert through_fog(metres, true_scale) == pytest.approx(metres, rel=0.25)
+
+
+def test_only_what_is_almost_at_the_assumed_end_is_sky() -> None:
+    inverse = np.float32([[1 / 5, 1 / 40, 1 / 74, 1 / 77, 1 / 79, 1 / 80, 0]])
+    air = _without_sky(inverse.repeat(2, 0), SCALE)[0]
+    np.testing.assert_array_equal(air[:3], inverse[0, :3])
+    assert 0 < air[3] < inverse[0, 3]
+    assert not air[4:].any()
+
+
+def test_a_depth_with_true_scale_has_no_sky_at_the_assumed_end() -> None:
+    rgb, inverse = street()
+    condition = parse_prompt("haze, cars").condition
+    assumed, true = (generate_variant(rgb, inverse, condition, 0, SCALE, true_scale) for true_scale in (False, True))
+    far = inverse <= 1 / 80
+    assert far.any()
+    assert assumed.rgb[far].std() < 0.8 * true.rgb[far].std()
+    assert assumed.mean_inverse_depth.tobytes() == true.mean_inverse_depth.tobytes()
 
 
 def test_the_recorded_condition_gives_the_motion() -> None:

@@ -23,6 +23,8 @@ Ids = NDArray[np.uint8]
 BACKEND = "exposure"
 MIN_BLUR_PX, GOOD_BLUR_PX, MAX_BLUR_PX, MAX_BLUR_SHARE = 4.0, 7.0, 60.0, 0.05
 MOVES_SHARE = 0.8
+SKY_FROM, SKY_AT = 0.94, 0.98
+"""Shares of the assumed farthest distance: from the first on things fade into the sky, from the second it is sky."""
 HEADINGS: dict[str, Vector] = {
     "left": (-1.0, 0.0, 0.0),
     "right": (1.0, 0.0, 0.0),
@@ -31,7 +33,14 @@ HEADINGS: dict[str, Vector] = {
 }
 
 
-def generate_variant(rgb: Rgb, inverse_depth: F32, condition: Condition, seed: int, scale: ScaleAssumption) -> Variant:
+def generate_variant(
+    rgb: Rgb,
+    inverse_depth: F32,
+    condition: Condition,
+    seed: int,
+    scale: ScaleAssumption,
+    true_scale: bool = False,
+) -> Variant:
     """One variant of a frame around a condition; the same arguments give the same bytes.
 
     By chance, speeds vary by 30 % and strengths by 20 %, and which of the proposed movers move and where to.
@@ -42,10 +51,12 @@ def generate_variant(rgb: Rgb, inverse_depth: F32, condition: Condition, seed: i
         inverse_depth: (H, W) float32 1/m.
         condition: what to show.
         seed: 0 or more.
-        scale: the assumed field of view, and where the sky begins.
+        scale: the assumed field of view, and the farthest distance, which for the air is the sky.
+        true_scale: the depth's metres are not assumed: nothing but inverse depth 0 is sky.
 
     Raises:
-        InputError: frame and depth differ in size, or the depth isn't usable; see `expose`.
+        InputError: frame and depth differ in size, or the depth isn't usable (see `expose`), or only objects may
+            move and the frame shows none.
     """
     if rgb.shape[:2] != inverse_depth.shape:
         raise InputError(f"The frame is {rgb.shape[:2]} but its depth {inverse_depth.shape}: estimate it again.")
@@ -60,7 +71,8 @@ def generate_variant(rgb: Rgb, inverse_depth: F32, condition: Condition, seed: i
         condition, exposure_s=condition.exposure_s * stretch, pan_deg=min(condition.pan_deg * stretch, 20.0)
     )
     motion = _longer(motion, stretch)
-    exposure, pixels = _photograph(srgb_to_linear(rgb), inverse_depth, condition, motion, ids, scale, seed)
+    air = inverse_depth if true_scale else _without_sky(inverse_depth, scale)
+    exposure, pixels = _photograph(srgb_to_linear(rgb), inverse_depth, air, condition, motion, ids, seed)
     return Variant(
         rgb=pixels,
         mean_inverse_depth=exposure.mean_inverse_depth,
@@ -76,24 +88,31 @@ def generate_variant(rgb: Rgb, inverse_depth: F32, condition: Condition, seed: i
 def _photograph(
     linear: F32,
     inverse_depth: F32,
+    air: F32,
     condition: Condition,
     motion: Motion,
     ids: Ids,
-    scale: ScaleAssumption,
     seed: int,
 ) -> tuple[Exposure, Rgb]:
-    """The scene in its weather, then the exposure, what falls, and the sensor."""
+    """The scene in its weather (`air`: inverse depth with sky at 0), the exposure, what falls, and the sensor."""
     height, width = inverse_depth.shape
     chance = np.random.default_rng([seed, 1])
-    # A model without scale puts the sky at `far_m`; for the air it is infinitely far.
-    air = np.maximum(inverse_depth - np.float32(0.95 / scale.far_m), 0)
     scene = apply_scene(linear, air, condition.weather, chance)
     exposure = expose(scene, inverse_depth, motion, ids)
-    focal_px = Pinhole(width, height, scale.fov_x_deg).focal_px
+    focal_px = Pinhole(width, height, motion.fov_x_deg).focal_px
     light = apply_falling(
         exposure.linear, exposure.mean_inverse_depth, condition.weather, condition.exposure_s, focal_px, chance
     )
     return exposure, linear_to_srgb(apply_sensor(light, condition.weather, chance))
+
+
+def _without_sky(inverse_depth: F32, scale: ScaleAssumption) -> F32:
+    """Inverse depth with the sky at 0, where a model without scale puts it at the farthest distance assumed."""
+    height, width = inverse_depth.shape
+    far_m = scale.range_m(width, height)[1]
+    distance = 1 / np.maximum(inverse_depth * np.float32(far_m), np.float32(1e-6))
+    solid = np.clip((SKY_AT - distance) / (SKY_AT - SKY_FROM), 0, 1)
+    return np.asarray(inverse_depth * solid, np.float32)
 
 
 def _vary(condition: Condition, chance: np.random.Generator) -> Condition:
@@ -110,9 +129,15 @@ def _vary(condition: Condition, chance: np.random.Generator) -> Condition:
 
 def _move_camera_instead(condition: Condition) -> Condition:
     """Nothing to move was found in the frame: the motion asked of objects becomes the camera's."""
-    if condition.camera_speed_mps or condition.pan_deg:
-        return replace(condition, object_speed_mps=0.0)
-    return replace(condition, object_speed_mps=0.0, camera_speed_mps=condition.object_speed_mps)
+    still = replace(condition, object_speed_mps=0.0)
+    if condition.camera_still and not still.moves:
+        raise InputError(
+            "No car or person could be told apart in this frame's depth, and the camera was asked to stand still: "
+            "let the camera move, use a frame with a car or a person nearby, or a better depth model."
+        )
+    if condition.camera_still or condition.camera_speed_mps or condition.pan_deg:
+        return still
+    return replace(still, camera_speed_mps=condition.object_speed_mps)
 
 
 def _plan(condition: Condition, ids: Ids, fov_x_deg: float, chance: np.random.Generator) -> Motion:
