@@ -44,6 +44,10 @@ def chips(reading: Reading) -> list[str]:
         ("camera 0 m/s, cars", ["cars 12 m/s", "camera still"]),
         ("tripod, whip pan", ["camera pan 4°", "camera stays in its place"]),
         ("static cars, motion blur", ["cars still", "camera 4 m/s forward"]),
+        (
+            "static cars, tripod, handheld, motion blur",
+            ["cars still", "camera shake", "camera stays in its place", "motion blur"],
+        ),
         ("cars moving left", ["cars 12 m/s to the left"]),
         ("50% fog, driving", ["fog 0.5", "camera 12 m/s forward"]),
         ("fog 0.3 rain 0.5, driving", ["fog 0.3", "rain 0.5", "camera 12 m/s forward"]),

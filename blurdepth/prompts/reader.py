@@ -338,36 +338,43 @@ class Reader:
             "camera": 0.0 if self.camera.stands else ASSUMED_CAMERA_MPS,
         }
 
+    @property
+    def _objects_move(self) -> bool:
+        return self.objects.asked or bool(self.blur_words and not self.objects.stands)
+
+    @property
+    def _camera_moves(self) -> bool:
+        """Blur that nobody else explains is the camera's too."""
+        unexplained = self.blur_words and not self.others.get("pan_deg") and not self.objects.asked
+        return self.camera.asked or bool(unexplained and not self.camera.stands)
+
     def _movement(self) -> Iterator[tuple[str, Term, float]]:
         """What moves or rests by the words: "objects" or "camera", its term, and its speed in m/s."""
-        turns = bool(self.others.get("pan_deg") or self.others.get("shake"))
-        blur, blur_only = list(self.blur_words), bool(self.blur_words) and not self.others.get("pan_deg")
-        objects = self.objects.asked or (bool(blur) and not self.objects.stands)
-        if objects:
+        if self._objects_move:
             speed = self.objects.speed(ASSUMED_OBJECTS_MPS)
             name = " and ".join(self.objects.names) or "objects"
-            words = join(*self.objects.words, *blur)
+            words = join(*self.objects.words, *self.blur_words)
             yield "objects", Term(words, f"{name} {speed:g} m/s{heading(self.direction)}"), speed
         elif self.still_words:
             yield "objects", Term(join(*self.still_words), f"{_WHATEVER} still"), 0.0
-        if self.camera.asked or (blur_only and not self.objects.asked and not self.camera.stands):
+        if self._camera_moves:
             speed = self.camera.speed(ASSUMED_CAMERA_MPS)
-            words = join(*self.camera.words, *([] if self.objects.asked else blur))
+            words = join(*self.camera.words, *([] if self.objects.asked else self.blur_words))
             yield "camera", Term(words, f"camera {speed:g} m/s forward"), speed
         elif self.camera.stands:
+            turns = self.others.get("pan_deg") or self.others.get("shake")
             meaning = "camera stays in its place" if turns else "camera still"
             yield "camera", Term(join(*self.camera.words), meaning), 0.0
-        if blur and not objects and not self.camera.asked and not blur_only:
-            yield "camera", Term(join(*blur), "motion blur"), 0.0
+        if self.blur_words and not self._objects_move and not self._camera_moves:
+            yield "camera", Term(join(*self.blur_words), "motion blur"), 0.0
 
     def _left_out(self) -> Iterator[str]:
         """Words about what doesn't move in the end, as far as no term has them."""
-        objects = self.objects.asked or (self.blur_words and not self.objects.stands)
-        if not objects:
+        if not self._objects_move:
             yield from self.objects.words
         elif self.still_words:
             yield from self.still_words
-        if not (self.camera.asked or self.camera.stands):
+        if not (self._camera_moves or self.camera.stands):
             yield from self.camera.words
 
 
