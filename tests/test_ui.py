@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import gradio as gr
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blurdepth.errors import InputError
 from blurdepth.prompts import parse_prompt
 from blurdepth.render import Range
 from blurdepth.store.records import Counts, Job, Version
 from blurdepth.ui import html
+from blurdepth.ui.plots import HEIGHT, line_chart
 from blurdepth.ui.shared import told
 
 MARKUP = '<img src=x onerror="alert(1)">'
@@ -80,3 +85,22 @@ def test_durations_read_like_a_clock(seconds: float | None, words: str) -> None:
 def test_one_is_not_many() -> None:
     assert html.contents(Version("v1", "", "", 1, 1, "")) == "1 sample of 1 frame"
     assert html.contents(Version("v1", "", "", 3, 2, "")) == "3 samples of 2 frames"
+
+
+def test_a_chart_draws_each_curve_and_the_base_and_skips_what_is_no_number() -> None:
+    made = line_chart("AbsRel", {"blurred": [(0, 0.3), (5, math.nan), (10, 0.2)], "empty": []}, ("base", 0.3))
+    assert made.count("<polyline") == 1 and made.count("bd-level") == 2
+    points = re.search(r'points="([^"]+)"', made)
+    assert points is not None and len(points[1].split()) == 2
+    (x0, y0), (x1, y1) = (map(float, pair.split(",")) for pair in points[1].split())
+    assert x0 < x1 and y0 < y1, "a smaller value lies lower on the page"
+    assert line_chart("Loss", {"training": []}) == ""
+    assert "&lt;img" in line_chart(MARKUP, {MARKUP: [(0, 1)]})
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5))
+def test_every_value_lies_within_the_chart(values: list[float]) -> None:
+    made = line_chart("x", {"y": list(enumerate(values))})
+    for pair in re.findall(r'points="([^"]+)"', made)[0].split():
+        _, y = map(float, pair.split(","))
+        assert 0 <= y <= HEIGHT

@@ -6,7 +6,6 @@ from html import escape
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from blurdepth import jobs
 from blurdepth.errors import InputError
@@ -15,6 +14,7 @@ from blurdepth.metrics import METRICS
 from blurdepth.recipe import PRESETS
 from blurdepth.store.records import RESUMABLE, UNFINISHED, Job
 from blurdepth.ui import html
+from blurdepth.ui.plots import line_chart
 from blurdepth.ui.shared import LIGHT, model_choices, told
 from blurdepth.workspace import Workspace
 
@@ -23,8 +23,7 @@ PRESET_WORDS = {
     "blur-aware": "20 epochs at full size, towards the depth of the whole exposure; wants a GPU",
     "paper": "120 epochs, towards the sharp frame's depth, as in the paper; wants a GPU",
 }
-PLOTS = ("loss", "abs_rel", "rmse", "delta_1")
-_COLOURS = {"training": "#d9642c", "base": "#9a9a9a", "blurred": "#d9642c", "sharp": "#3b7dd8"}
+PLOTTED = ("abs_rel", "rmse", "delta_1")
 _NO_JOB = html.empty(
     "No fine-tune yet", "Choose a dataset version and press Start: it goes on when you close the page."
 )
@@ -70,17 +69,13 @@ class TrainTab:
             self.stop = gr.Button("Stop", interactive=False, elem_id="stop")
             self.resume = gr.Button("Resume", interactive=False, elem_id="resume")
             self.onward = gr.Button("Compare with its base", interactive=False, elem_id="to-compare")
-        labels = {"loss": "Training loss", **{metric.key: metric.label for metric in METRICS}}
-        self.plots = []
-        for first in (0, 2):
-            with gr.Row():
-                self.plots += [_plot(name, labels[name]) for name in PLOTS[first : first + 2]]
+        self.curves = gr.HTML("", elem_id="curves")
         self.table = gr.HTML("", elem_id="jobs")
 
     @property
     def view(self) -> list[Any]:
         """What `show` gives values for."""
-        return [self.seen, self.card, self.stop, self.resume, self.onward, *self.plots, self.table]
+        return [self.seen, self.card, self.stop, self.resume, self.onward, self.curves, self.table]
 
     def _connect(self) -> None:
         self.snapshot.click(told(self.make_version), self.note, [self.version, self.note], **LIGHT)
@@ -135,17 +130,16 @@ class TrainTab:
         found = self.workspace.store.jobs.jobs()
         if not job_id or not found:
             off = gr.update(interactive=False)
-            return "", _NO_JOB, off, off, off, *[None] * len(PLOTS), ""
+            return "", _NO_JOB, off, off, off, "", ""
         job = self.workspace.store.jobs.job(job_id)
         running = job.status in UNFINISHED
-        points = self.workspace.store.jobs.points(job_id)
         return (
             _signature(job),
             self.job_card(job),
             gr.update(interactive=running and not job.stop_requested),
             gr.update(interactive=job.status in RESUMABLE),
             gr.update(interactive=bool(job.checkpoint)),
-            *(_curve(name, points) for name in PLOTS),
+            _charts(self.workspace.store.jobs.points(job_id)),
             _jobs_table(found),
         )
 
@@ -179,33 +173,15 @@ def _chosen(job_id: str | None) -> str:
     return job_id
 
 
-def _plot(name: str, label: str) -> gr.LinePlot:
-    return gr.LinePlot(
-        x="step",
-        y=name,
-        color="series",
-        color_map=_COLOURS,
-        title=label,
-        height=220,
-        x_title="step",
-        y_title=" ",
-        elem_id=f"plot-{name}",
-        min_width=260,
-    )
-
-
-def _curve(name: str, points: dict[str, list[tuple[int, float]]]) -> pd.DataFrame:
-    """One plot's rows: the loss, or a metric on blurred and on sharp images with the base's as a level line."""
-    rows: list[tuple[int, str, float]] = []
-    if name == "loss":
-        rows = [(step, "training", value) for step, value in points.get("loss", [])]
-    else:
-        for series in ("blurred", "sharp"):
-            rows += [(step, series, value) for step, value in points.get(f"{name}/{series}", [])]
-        level = points.get(f"{name}/blurred", [])[:1]
-        rows += [(step, "base", value) for _, value in level for step in sorted({row[0] for row in rows})]
-    # Without numbers in it a column would be taken for names, and the axis with it.
-    return pd.DataFrame(rows, columns=["step", "series", name]).astype({"step": float, name: float})
+def _charts(points: dict[str, list[tuple[int, float]]]) -> str:
+    """The training loss, and metrics on blurred and on sharp images with the base's as a dashed line."""
+    charts = [line_chart("Training loss", {"training": points.get("loss", [])})]
+    for metric in METRICS:
+        if metric.key in PLOTTED:
+            curves = {name: points.get(f"{metric.key}/{name}", []) for name in ("blurred", "sharp")}
+            base = curves["blurred"][:1]
+            charts.append(line_chart(metric.label, curves, ("base, blurred", base[0][1]) if base else None))
+    return f'<div class="bd-charts">{"".join(charts)}</div>'
 
 
 def _gain(job: Job) -> str:
@@ -218,7 +194,11 @@ def _gain(job: Job) -> str:
         for region in words
         if region in base and region in tuned
     ]
-    return html.table(("AbsRel, lower is better", "base → fine-tuned"), rows)
+    table = html.table(("AbsRel, lower is better", "base → fine-tuned"), rows)
+    if base.get("sharp", {}).get("abs_rel", 1) > 0.005:
+        return table
+    note = "The base made the targets, so on sharp frames it is right by definition: any change counts as an error."
+    return f'{table}<p class="bd-note">{note}</p>'
 
 
 def _jobs_table(found: list[Job]) -> str:
