@@ -151,8 +151,8 @@ class Workspace:
         """The teacher's depth of a frame in 1/m: as predicted, or by the request's assumption of scale."""
         prediction, values = self.estimate(frame, request.model)
         if prediction.kind == "affine_inverse_depth":
-            near_m = request.scale.near_m(frame.width, frame.height)
-            values = metres_from_affine(values, near_m, max(request.scale.far_m, 2 * near_m))
+            near_m, far_m = request.scale.range_m(frame.width, frame.height)
+            values = metres_from_affine(values, near_m, far_m)
         return prediction, values
 
     def generate(self, frame: Frame, request: GenerationRequest) -> Iterator[Sample]:
@@ -193,7 +193,8 @@ class Workspace:
         sample_id = content_hash(json.dumps([frame.id, asked], sort_keys=True).encode())[:12]
         if self.store.samples.has_sample(sample_id):
             return self.store.samples.sample(sample_id)
-        variant = generate_variant(rgb, inverse_depth, condition, seed, request.scale)
+        true_scale = teacher.kind != "affine_inverse_depth"
+        variant = generate_variant(rgb, inverse_depth, condition, seed, request.scale, true_scale)
         return self._keep(sample_id, frame, variant, inverse_depth, asked)
 
     def _keep(
