@@ -11,8 +11,9 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,11 +173,13 @@ def load_model(folder: Path, name: str) -> tuple[Any, Any]:
 
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"The model {name} has no .safetensors weights: pickled weights are not loaded; convert them.")
+    # Code that a model brings along is never run, and nobody is asked whether it may be.
+    safe = {"local_files_only": True, "trust_remote_code": False}
     try:
         model, report = auto_model.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            folder, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **safe
         )
-        processor = auto_processor.from_pretrained(folder, local_files_only=True, backend="pil")
+        processor = auto_processor.from_pretrained(folder, backend="pil", **safe)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         first_line = str(error).strip().split("\n")[0][:200]
         raise ModelError(f"{name} is damaged or not a depth model that transformers loads: {first_line}") from error
@@ -194,39 +197,100 @@ def find_model(name: str, on_bytes: OnBytes | None = None) -> tuple[Path, str]:
     Raises:
         ModelError: see `load_estimator`.
     """
-    folder = BUNDLED_FOLDER if name == BUNDLED else Path(name).expanduser()
-    if (folder / "config.json").is_file():
+    folder = _local_folder(name)
+    if folder is None:
+        snapshot = _hub_snapshot(name, on_bytes)
+        return snapshot, snapshot.name
+    try:
         return folder, _weights_hash(folder)
-    if name and folder.is_dir():
+    except OSError as error:
+        raise ModelError(f"The weights of {name} can't be read ({error.strerror}): check the folder.") from error
+
+
+def lasting_name(name: str) -> str:
+    """The name by which any process, whatever its working folder, finds the model; nothing is downloaded.
+
+    Returns:
+        A folder's absolute path; "bundled" and Hub ids as they are.
+
+    Raises:
+        ModelError: there is no such folder, and it is not a Hub id either.
+    """
+    folder = _local_folder(name)
+    return name if folder is None or name == BUNDLED else str(folder)
+
+
+def _local_folder(name: str) -> Path | None:
+    """The absolute folder that a name means; None if it is a Hub id."""
+    folder = BUNDLED_FOLDER if name == BUNDLED else Path(os.path.expanduser(name)).absolute()
+    # Unlike pathlib's, these take a name that no file can have for one that no file has.
+    if os.path.isfile(folder / "config.json"):
+        return folder
+    if name and os.path.isdir(folder):
         raise ModelError(f"The folder {name} has no config.json: give one that `save_pretrained` wrote.")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise ModelError(f"There is no model {name!r}: give bundled, a job (j1), a folder, or a Hub id (owner/model).")
-    snapshot = _hub_snapshot(name, on_bytes)
-    return snapshot, snapshot.name
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise ModelError(f"{name!r} is neither a folder nor a Hub id, which looks like owner/model.") from error
+    return None
 
 
 def _weights_hash(folder: Path) -> str:
-    digests = "".join(content_hash(path.read_bytes()) for path in sorted(folder.glob("*.safetensors")))
+    digests = ""
+    for path in sorted(folder.glob("*.safetensors")):
+        about = path.stat()
+        digests += _file_hash(path, about.st_mtime_ns, about.st_size)
     return content_hash(digests.encode())[:12]
+
+
+@lru_cache(maxsize=64)
+def _file_hash(path: Path, _mtime_ns: int, _size: int) -> str:
+    """Hashed again only when the file was written since."""
+    return content_hash(path.read_bytes())
 
 
 def _hub_snapshot(name: str, on_bytes: OnBytes | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=PATTERNS, local_files_only=True))
-    except HFValidationError as error:
-        raise ModelError(f"{name!r} is not a Hub id: it looks like owner/model.") from error
+        snapshot = Path(snapshot_download(name, allow_patterns=PATTERNS, local_files_only=True))
+        if _is_complete(snapshot):
+            return snapshot
     except LocalEntryNotFoundError:
         pass
     try:
-        return Path(snapshot_download(name, allow_patterns=PATTERNS, tqdm_class=_progress_class(on_bytes)))
+        snapshot = Path(snapshot_download(name, allow_patterns=PATTERNS, tqdm_class=_progress_class(on_bytes)))
     except Exception as error:  # the Hub's client lets errors of several HTTP libraries through
         reason = str(error).strip().split("\n")[0][:160]
         raise ModelError(
             f"{name} could not be downloaded ({reason}): check the id and the network, or use the bundled model."
         ) from error
+    # Without a network the Hub's client hands out what is there, half a download too.
+    if not _is_complete(snapshot):
+        raise ModelError(
+            f"{name} is not whole: either its download was interrupted (try again with a network), or it has no "
+            ".safetensors weights or no preprocessor_config.json; pickled weights are not loaded."
+        )
+    return snapshot
+
+
+def _is_complete(snapshot: Path) -> bool:
+    """Whether a download came to its end: the Hub's cache has a snapshot's folder from the first file on."""
+    needed = {"config.json", "preprocessor_config.json"}
+    indices = list(snapshot.glob("*.safetensors.index.json"))
+    try:
+        for index in indices:
+            needed |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    has_weights = bool(indices) or any(path.is_file() for path in snapshot.glob("*.safetensors"))
+    return has_weights and all((snapshot / name).is_file() for name in needed)
 
 
 def _progress_class(on_bytes: OnBytes | None) -> type[Any]:
@@ -251,14 +315,25 @@ def _progress_class(on_bytes: OnBytes | None) -> type[Any]:
 def _kind(folder: Path, config: Any) -> DepthKind:
     notes = folder / "blurdepth.json"
     if notes.is_file():
-        kind: DepthKind = json.loads(notes.read_text())["kind"]
-        return kind
+        return _noted_kind(notes)
     metric = config.model_type in _METRIC_TYPES or getattr(config, "depth_estimation_type", "") == "metric"
     return "depth_m" if metric else "affine_inverse_depth"
 
 
+def _noted_kind(notes: Path) -> DepthKind:
+    try:
+        kind: DepthKind = json.loads(notes.read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{notes} is damaged or names no kind of depth: restore it, or remove it to take the model as it is."
+        ) from error
+    if kind not in get_args(DepthKind):
+        raise ModelError(f"{notes} names the kind {kind!r}: use one of {', '.join(get_args(DepthKind))}.")
+    return kind
+
+
 class EstimatorCache:
-    """The last few estimators that were used; one thread at a time loads.
+    """The last few estimators that were used, as long as their weights are those on disk; one thread at a time loads.
 
     Args:
         size: how many stay in memory.
@@ -272,7 +347,10 @@ class EstimatorCache:
     def get(self, name: str, on_bytes: OnBytes | None = None) -> Estimator:
         """The estimator called `name`, loaded if it isn't yet. Raises as `load_estimator` does."""
         with self._lock:
-            estimator = self._loaded.pop(name, None) or load_estimator(name, on_bytes)
+            _, revision = find_model(name, on_bytes)
+            estimator = self._loaded.pop(name, None)
+            if estimator is None or estimator.revision != revision:
+                estimator = load_estimator(name, on_bytes)
             self._loaded[name] = estimator
             while len(self._loaded) > self._size:
                 del self._loaded[next(iter(self._loaded))]

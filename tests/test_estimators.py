@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from blurdepth.errors import ModelError
-from blurdepth.estimators import EstimatorCache, find_model, load_estimator
+from blurdepth.estimators import EstimatorCache, _is_complete, find_model, lasting_name, load_estimator
 from blurdepth.images import decode_image
 from tests.conftest import street_frame, write_tiny_model
 
@@ -67,6 +67,33 @@ def test_a_hub_id_loads_from_the_hubs_own_cache(tiny_model: Path, tmp_path: Path
     assert json.loads(done.stdout.splitlines()[-1]) == [COMMIT, "affine_inverse_depth", [84, 196]]
 
 
+def test_a_download_that_was_interrupted_is_taken_up_again(tiny_model: Path, tmp_path: Path) -> None:
+    in_hub_layout(tiny_model, tmp_path, "depth-anything/Tiny-hf")
+    snapshot = tmp_path / "models--depth-anything--Tiny-hf" / "snapshots" / COMMIT
+    (snapshot / "model.safetensors").unlink()
+    code = "from blurdepth.estimators import load_estimator; load_estimator('depth-anything/Tiny-hf')"
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "download was interrupted (try again with a network)" in last
+
+
+def test_a_snapshot_is_complete_with_all_its_shards(tiny_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForDepthEstimation
+
+    AutoModelForDepthEstimation.from_pretrained(tiny_model).save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    assert not _is_complete(tmp_path)
+    shutil.copy(tiny_model / "preprocessor_config.json", tmp_path)
+    assert _is_complete(tmp_path)
+    last = max(tmp_path.glob("*.safetensors"))
+    last.rename(tmp_path / "elsewhere")
+    assert not _is_complete(tmp_path)
+    last.symlink_to(tmp_path / "gone")
+    assert not _is_complete(tmp_path)
+    assert not _is_complete(tmp_path / "nowhere")
+
+
 def test_a_hub_id_that_cannot_be_had_names_itself_and_a_way_out(tmp_path: Path) -> None:
     code = "from blurdepth.estimators import load_estimator; load_estimator('nobody/no-model')"
     environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
@@ -83,11 +110,54 @@ def test_a_hub_id_that_cannot_be_had_names_itself_and_a_way_out(tmp_path: Path) 
         ("../../no/such", "owner/model"),
         ("/tmp", "config.json"),
         ("a/b/c", "owner/model"),
+        ("x" * 300, "owner/model"),
+        ("x" * 300 + "/y", "owner/model"),
+        ("owner/mo del", "owner/model"),
+        ("a\0b", "owner/model"),
     ],
 )
 def test_a_name_that_is_none_is_refused(name: str, words: str) -> None:
-    with pytest.raises(ModelError, match=words):
-        find_model(name)
+    for find in (find_model, lasting_name):
+        with pytest.raises(ModelError, match=words):
+            find(name)
+
+
+def test_a_folders_lasting_name_holds_in_any_working_folder(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny_model.parent)
+    name = lasting_name(tiny_model.name)
+    monkeypatch.chdir("/")
+    assert find_model(name)[0] == tiny_model
+    assert (lasting_name("bundled"), lasting_name("owner/model")) == ("bundled", "owner/model")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_code_in_a_model_folder_is_never_run(tiny_model: Path, tmp_path: Path, known: bool) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "evil")
+    (folder / "conf.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass C: pass\n")
+    for file in ("config.json", "preprocessor_config.json"):
+        values = json.loads((folder / file).read_text())
+        values["auto_map"] = dict.fromkeys(
+            ("AutoConfig", "AutoModelForDepthEstimation", "AutoImageProcessor"), "conf.C"
+        )
+        if not known:
+            values |= {"model_type": "new_kind", "image_processor_type": "NewKind"}
+        (folder / file).write_text(json.dumps(values))
+    code = f"from blurdepth.estimators import load_estimator; load_estimator({str(folder)!r})"
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, input="y\ny\n", capture_output=True, text=True, check=False
+    )
+    assert not (tmp_path / "ran").exists()
+    assert "Do you wish" not in done.stdout + done.stderr
+    assert known or "ModelError" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("notes", ["{}", '{"kind": "foo"}', '{"kind": ["foo"]}', "[]", "null", "{", "\udcff"])
+def test_notes_without_a_kind_are_refused(tiny_model: Path, tmp_path: Path, notes: str) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "noted")
+    (folder / "blurdepth.json").write_bytes(notes.encode(errors="surrogateescape"))
+    with pytest.raises(ModelError, match=r"blurdepth\.json"):
+        load_estimator(str(folder))
 
 
 def test_pickled_weights_are_not_loaded(tiny_model: Path, tmp_path: Path) -> None:
@@ -130,3 +200,14 @@ def test_the_cache_loads_once_and_forgets_the_oldest(tiny_model: Path, tmp_path:
     assert cache.get(str(tiny_model)) is first
     cache.get(str(write_tiny_model(tmp_path / "other", seed=1)))
     assert cache.get(str(tiny_model)) is not first
+
+
+def test_the_cache_notices_weights_that_changed(tiny_model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    cache = EstimatorCache()
+    first = cache.get(str(folder))
+    write_tiny_model(folder, seed=1)
+    second = cache.get(str(folder))
+    assert second.revision != first.revision
+    assert not np.array_equal(second.predict(FRAME), first.predict(FRAME))
+    assert cache.get(str(folder)) is second
