@@ -43,17 +43,20 @@ def split_samples(samples: Sequence[tuple[str, str]], rule: SplitRule, val_share
     training set. Where there is only one frame that can't be done, and single samples are held out.
 
     Args:
-        samples: (sample id, frame id) pairs, at least two.
+        samples: (sample id, frame id) pairs, at least two, or one if none is to be held out.
         rule: "by_frame", or "random" by sample as in the paper.
-        val_share: share to hold out, between 0 and 1; at least one sample (or frame) lands on each side.
+        val_share: share to hold out, below 1. 0 holds none out; else at least one sample (or frame) lands on each
+            side.
         seed: other seeds give other splits.
 
     Raises:
-        InputError: there are fewer than two samples.
+        InputError: there are too few samples.
 
-    >>> split_samples([("a", "f"), ("b", "f"), ("c", "g")], "by_frame", 0.3, seed=0)["a"]
+    >>> split_samples([("a", "f"), ("b", "f"), ("c", "g")], "by_frame", 0.3, seed=0)["c"]
     'val'
     """
+    if samples and val_share == 0:
+        return {sample: "train" for sample, _ in samples}
     if len(samples) < 2:
         raise InputError(f"{len(samples)} sample is too few to train and to hold one out: accept at least 2.")
     by_frame = rule == "by_frame" and len({frame for _, frame in samples}) > 1

@@ -43,7 +43,7 @@ class Recipe:
         include_sharp: each training frame is trained along as it was, towards its own inverse depth.
         split: as in `split_samples`: "by_frame" keeps all variants of a frame on one side; "random" is the
             paper's.
-        val_share: share of the samples that is held out.
+        val_share: share of the samples that is held out; with 0 the training samples are measured instead.
         weight_decay: of the optimizer.
         seed: of the order, the crops and the flips.
     """
@@ -85,9 +85,11 @@ class Recipe:
             raise self._wrong("val_share", "use a share from 0 to 0.5")
         if not 0 <= self.weight_decay < 1:
             raise self._wrong("weight_decay", "use a number from 0 up to 1")
-        for name in ("gradient_weight", "warmup_steps", "seed"):
+        for name in ("gradient_weight", "warmup_steps"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise self._wrong(name, "use a number from 0")
+        if not 0 <= self.seed < 2**31:
+            raise self._wrong("seed", f"use a number from 0 to {2**31 - 1}")
         if len(self.crop) != 2 or any(side < PATCH or side % PATCH for side in self.crop):
             raise self._wrong("crop", f"use a height and a width that are multiples of {PATCH}")
 
@@ -100,7 +102,7 @@ class Recipe:
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """A preset by its name, or the recipe in a TOML file.
+    """A preset by its name, or the recipe in a TOML file. A file with another ending isn't even opened.
 
     Args:
         name_or_path: one of `PRESETS`, or a path that ends in .toml.
@@ -110,13 +112,16 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         InputError: the file is not TOML, or a key is missing, unknown, of the wrong type or out of range.
     """
     path = PRESET_FOLDER / f"{name_or_path}.toml" if name_or_path in PRESETS else Path(name_or_path)
+    unknown = NotFoundError(
+        f"There is no recipe {str(name_or_path)!r}: use {', '.join(PRESETS)} or the path of a .toml file."
+    )
+    if path.suffix != ".toml":
+        raise unknown
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise NotFoundError(
-            f"There is no recipe {str(name_or_path)!r}: use {', '.join(PRESETS)} or the path of a .toml file."
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise unknown from error
+    except ValueError as error:  # TOML's and UTF-8's own are of this kind, as is a path with a zero byte
         raise InputError(f"{path} is not a TOML file ({error}): compare it with the presets.") from error
     values.setdefault("name", path.stem)
     return recipe_from_dict(values)

@@ -68,6 +68,7 @@ def test_every_preset_loads_falls_and_survives_json(preset: str) -> None:
         ("warmup_steps", 2.5, "use a whole number"),
         ("gradient_weight", -1.0, "gradient_weight = -1.0"),
         ("seed", -1, "seed = -1: use a number from 0"),
+        ("seed", 2**31, "seed = 2147483648: use a number from 0 to 2147483647"),
         ("batch", True, "use a whole number"),
     ],
 )
@@ -79,7 +80,7 @@ def test_a_wrong_value_is_named_with_its_mend(key: str, value: object, message: 
 
 def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
     path = tmp_path / "slow.toml"
-    path.write_text((PRESET_FOLDER / "quick.toml").read_text().replace("lr = 3e-5", "lr = 1e-5"))
+    path.write_text((PRESET_FOLDER / "quick.toml").read_text().replace("lr = 5e-6", "lr = 1e-5"))
     recipe = load_recipe(path)
     assert (recipe.name, recipe.lr) == ("slow", 1e-5)
 
@@ -102,3 +103,21 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, message: str) -> Non
 def test_an_unknown_preset_lists_the_known() -> None:
     with pytest.raises(NotFoundError, match="'fast': use quick, blur-aware, paper"):
         load_recipe("fast")
+
+
+@pytest.mark.parametrize("name", ["secrets.ini", "toml", "", "x" * 300, "x" * 300 + ".toml"])
+def test_a_file_that_is_no_recipe_is_not_opened(tmp_path: Path, name: str) -> None:
+    if name == "secrets.ini":
+        (tmp_path / name).write_text("password = 'hunter2'")
+    with pytest.raises(NotFoundError, match="use quick, blur-aware, paper or the path") as caught:
+        load_recipe(tmp_path / name)
+    assert "hunter2" not in str(caught.value)
+    assert "password" not in str(caught.value)
+
+
+def test_a_share_of_0_holds_nothing_out() -> None:
+    assert split_samples([("a", "f"), ("b", "g")], "by_frame", 0, seed=0) == {"a": "train", "b": "train"}
+    assert split_samples([("a", "f")], "random", 0, seed=0) == {"a": "train"}
+    for share in (0, 0.1):
+        with pytest.raises(InputError, match="0 sample"):
+            split_samples([], "by_frame", share, seed=0)
