@@ -82,8 +82,8 @@ class Outcome:
     Attributes:
         status: "done", or "stopped" (call `finetune` again with the same arguments to go on).
         checkpoint: folder of the best weights; None if stopped before the first epoch was measured.
-        metrics: {"base": Groups, "tuned": Groups, "best_epoch", "validated_on"}; what isn't known yet is
-            left out.
+        metrics: {"base": Groups, "tuned": Groups, "best_epoch", "improved", "validated_on"}; what isn't known
+            yet is left out. "improved" is whether the best epoch has a lower AbsRel than the base.
     """
 
     status: Literal["done", "stopped"]
@@ -126,6 +126,7 @@ def finetune(
     recipe = recipe if seed is None else replace(recipe, seed=seed)
     estimator = load_estimator(str(base))
     folder = RunFolder(out, _run_key(estimator, samples, recipe))
+    folder.sweep()
     if (notes := folder.finished()) is not None:
         return Outcome("done", folder.checkpoint, notes["metrics"])
     run = _Run(estimator, samples, recipe, folder, control, device)
@@ -226,7 +227,9 @@ class _Run:
         if history:
             known["base"] = history[0]["metrics"]
         if best is not None:
-            known |= {"tuned": history[best]["metrics"], "best_epoch": best}
+            tuned = history[best]["metrics"]
+            improved = _is_better(tuned, known["base"])
+            known |= {"tuned": tuned, "best_epoch": best, "improved": improved}
         return known
 
     def publish(self, status: str, provenance: dict[str, Any]) -> Path | None:
@@ -281,8 +284,7 @@ class _Run:
         best = self.position.best_epoch
         if best is None:
             return True
-        so_far: Groups = self.position.history[best]["metrics"]
-        return groups["all"][BEST_BY] < so_far["all"][BEST_BY]
+        return _is_better(groups, self.position.history[best]["metrics"])
 
     def _evaluate(self) -> Groups | None:
         """Mean metrics by group of the validation images, each at its own size; None if told to stop."""
@@ -368,6 +370,10 @@ class _Pace:
         if self._steps == 0:
             return None
         return steps * self._seconds / self._steps + evaluations * self._evaluation
+
+
+def _is_better(groups: Groups, so_far: Groups) -> bool:
+    return groups["all"][BEST_BY] < so_far["all"][BEST_BY]
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -16,11 +17,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from blurdepth.errors import InputError, StorageError
-from blurdepth.files import storage_error
+from blurdepth.files import storage_error, write_atomically
 
 STATE = "state.safetensors"
 CHECKPOINT = "checkpoint"
@@ -56,6 +58,11 @@ class RunFolder:
         self.root = root
         self.checkpoint = root / CHECKPOINT
         self._key = key
+
+    def sweep(self) -> None:
+        """Remove the halves of files that a kill left behind; only when nobody else works in the folder."""
+        for path in self.root.glob(".part-*"):
+            path.unlink(missing_ok=True)
 
     def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
         """Keep all that a resume needs, and only the best weights that `position` names.
@@ -128,6 +135,7 @@ class RunFolder:
             fresh.replace(self.checkpoint)
             shutil.rmtree(old, ignore_errors=True)
         except (OSError, SafetensorError) as error:
+            shutil.rmtree(fresh, ignore_errors=True)
             raise _storage_error(self.checkpoint, error) from error
         return self.checkpoint
 
@@ -154,15 +162,8 @@ class RunFolder:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], notes: dict[str, str]) -> None:
-    part = path.with_name(f".part-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, notes)
-        _flush(part)
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        raise _storage_error(path, error) from error
+    data = to_bytes({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, notes)
+    write_atomically(path, data)
 
 
 def _flush(path: Path) -> None:
@@ -172,8 +173,12 @@ def _flush(path: Path) -> None:
 
 
 def _storage_error(path: Path, error: Exception) -> StorageError:
+    """The message for a write that failed; safetensors tells the number of the system's error in words only."""
     if isinstance(error, OSError):
         return storage_error(path, error)
+    if number := re.search(r"os error (\d+)", str(error)):
+        code = int(number[1])
+        return storage_error(path, OSError(code, os.strerror(code)))
     return StorageError(f"{path} can't be written ({error}): check the disk's free space and permissions.")
 
 

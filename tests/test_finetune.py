@@ -1,6 +1,9 @@
 """Fine-tuning of a real, tiny Depth Anything model with random weights."""
 
+import errno
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +12,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import (
-    AutoImageProcessor,
-    AutoModelForDepthEstimation,
-    DepthAnythingConfig,
-    DepthAnythingForDepthEstimation,
-    Dinov2Config,
-    DPTImageProcessorPil,
-)
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
 from blurdepth.dataset import TrainingSample
 from blurdepth.errors import BlurdepthError, InputError, StorageError
@@ -27,6 +24,8 @@ from blurdepth.finetune import Outcome, Progress, finetune, parameter_groups, tr
 from blurdepth.images import encode_png
 from blurdepth.recipe import Recipe, learning_rate, load_recipe
 from blurdepth.training_data import Batch, Item, TrainingSet, cover, read_example
+from blurdepth.training_state import RunFolder, _storage_error
+from tests.conftest import write_tiny_model
 
 HEIGHT, WIDTH = 72, 112
 
@@ -51,33 +50,7 @@ class Watcher:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint in the Hub's format."""
-    folder = tmp_path_factory.mktemp("base")
-    torch.manual_seed(1)
-    model = DepthAnythingForDepthEstimation(tiny_config())
-    # From random weights the last ReLU may be dead everywhere.
-    torch.nn.init.constant_(model.head.conv3.bias, 1.0)
-    model.save_pretrained(folder)
-    processor = DPTImageProcessorPil(
-        size={"height": 70, "width": 112}, keep_aspect_ratio=True, ensure_multiple_of=14, do_pad=False
-    )
-    processor.save_pretrained(folder)
-    return folder
-
-
-def tiny_config() -> DepthAnythingConfig:
-    backbone = Dinov2Config(
-        hidden_size=24,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        image_size=70,
-        patch_size=14,
-        mlp_ratio=2,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
-        reshape_hidden_states=False,
-        apply_layernorm=True,
-    )
-    sizes = {"reassemble_hidden_size": 24, "neck_hidden_sizes": [8, 8, 16, 16], "fusion_hidden_size": 8}
-    return DepthAnythingConfig(backbone_config=backbone, head_hidden_size=8, **sizes)
+    return write_tiny_model(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +86,17 @@ def write_sample(folder: Path, frame: int, variant: int) -> TrainingSample:
 def recipe(**values: Any) -> Recipe:
     quick = load_recipe("quick")
     return replace(
-        quick, **{"seed": 5, "epochs": 2, "lr": 1e-3, "lr_min": 1e-4, "crop": (56, 84), "warmup_steps": 0, **values}
+        quick,
+        **{
+            "seed": 5,
+            "epochs": 2,
+            "lr": 1e-3,
+            "lr_min": 1e-4,
+            "crop": (56, 84),
+            "warmup_steps": 0,
+            "head_lr_factor": 10.0,
+            **values,
+        },
     )
 
 
@@ -172,6 +155,20 @@ def test_the_loss_falls_and_the_model_gets_better(base: Path, samples: list[Trai
     losses = watcher.curve("loss")
     assert np.mean(losses[-6:]) < 0.85 * np.mean(losses[:6])
     assert outcome.metrics["tuned"]["all"]["abs_rel"] < outcome.metrics["base"]["all"]["abs_rel"]
+    assert outcome.metrics["improved"]
+
+
+def test_a_run_that_made_the_model_worse_says_so(
+    base: Path, samples: list[TrainingSample], tmp_path: Path, whole: Outcome
+) -> None:
+    assert whole.checkpoint is not None
+    tuned = finetune(base, samples, recipe(epochs=8, head_lr_factor=3.0, batch=2), tmp_path / "good", Watcher())
+    assert tuned.checkpoint is not None
+    # What has learned is thrown far off by one step that is far too long.
+    ruined = finetune(tuned.checkpoint, samples, recipe(epochs=1, lr=0.3, batch=6), tmp_path / "bad", Watcher())
+    metrics = ruined.metrics
+    assert metrics["tuned"]["all"]["abs_rel"] > metrics["base"]["all"]["abs_rel"]
+    assert metrics["improved"] is False
 
 
 def test_progress_counts_steps_and_rows(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
@@ -223,8 +220,9 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(
 ) -> None:
     with pytest.raises(Killed):
         finetune(base, samples, recipe(), tmp_path, Killer(stop_after))
-    (tmp_path / ".part-state.safetensors").write_bytes(b"half a file")
+    (tmp_path / ".part-4zx9").write_bytes(b"half a file")
     resumed = finetune(base, samples, recipe(), tmp_path, Watcher())
+    assert not list(tmp_path.glob(".part-*"))
     assert_same(weights(resumed), weights(whole))
 
 
@@ -245,6 +243,48 @@ def test_a_state_that_is_damaged_is_named(base: Path, samples: list[TrainingSamp
     (tmp_path / "state.safetensors").write_bytes(b"not a state")
     with pytest.raises(StorageError, match="remove it"):
         finetune(base, samples, recipe(), tmp_path, Watcher())
+
+
+FULL_DISK = """
+import errno, resource, signal, sys
+from pathlib import Path
+import torch
+from blurdepth.training_state import RunFolder
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    RunFolder(Path(sys.argv[1]), "key").save_best(torch.nn.Linear(100, 100), 1)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_write_that_the_system_refuses_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("StorageError")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_as_such_whoever_notices_it(tmp_path: Path) -> None:
+    with pytest.raises(SafetensorError) as real:
+        save_file({"a": torch.zeros(1)}, tmp_path / "nowhere" / "model.safetensors")
+    assert "No such file or directory" in str(_storage_error(tmp_path / "x", real.value))
+    full = str(real.value).replace("os error 2", f"os error {errno.ENOSPC}")
+    assert "is full: free some space" in str(_storage_error(tmp_path / "x", SafetensorError(full)))
+
+
+def test_half_a_checkpoint_is_removed_when_it_cannot_be_ended(base: Path, tmp_path: Path) -> None:
+    estimator = load_estimator(str(base))
+    with pytest.raises(StorageError, match="is full"):
+        RunFolder(tmp_path, "key").publish(estimator.model, NoProcessor(), {})
+    assert not (tmp_path / ".checkpoint-new").exists()
+
+
+class NoProcessor:
+    """Can't be saved."""
+
+    def save_pretrained(self, _folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_all_but_the_encoder_learns_ten_times_faster(base: Path) -> None:
