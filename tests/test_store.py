@@ -160,12 +160,13 @@ def test_a_version_lists_the_accepted_and_never_changes(store: Store) -> None:
 
 def test_only_one_process_gets_a_job_and_only_one_job_runs(store: Store) -> None:
     first, second = store.jobs.add("finetune", {}), store.jobs.add("finetune", {})
-    claimed = store.jobs.claim(1, 1.0)
+    claimed = store.jobs.claim(first.id, 1, 1.0)
     assert claimed is not None and claimed.id == first.id
-    assert store.jobs.claim(2, 2.0) is None
+    assert store.jobs.claim(first.id, 2, 2.0) is None
+    assert store.jobs.claim(second.id, 2, 2.0) is None
     assert store.jobs.finish(claimed, "done", checkpoint="jobs/j1/checkpoint", tuned={"all": {}})
     assert not store.jobs.finish(claimed, "failed")
-    following = store.jobs.claim(2, 2.0)
+    following = store.jobs.claim(second.id, 2, 2.0)
     assert following is not None and following.id == second.id
     assert store.jobs.job("j1").metrics == {"tuned": {"all": {}}}
 
@@ -174,21 +175,51 @@ def test_stop_and_resume_follow_the_status(store: Store) -> None:
     store.jobs.add("finetune", {})
     assert store.jobs.request_stop("j1").status == "stopped"
     assert store.jobs.requeue("j1").status == "queued"
-    store.jobs.claim(1, 1.0)
-    assert not store.jobs.progress("j1", step=3)
+    job = store.jobs.claim("j1", 1, 1.0)
+    assert job is not None
+    assert not store.jobs.progress(job, step=3)
     assert store.jobs.request_stop("j1").stop_requested
-    assert store.jobs.progress("j1", step=4)
+    assert store.jobs.progress(job, step=4)
     with pytest.raises(InputError, match="running"):
         store.jobs.requeue("j1")
     with pytest.raises(NotFoundError, match="j7"):
         store.jobs.request_stop("j7")
 
 
+def test_who_has_lost_a_job_writes_nothing_more_about_it(store: Store) -> None:
+    store.jobs.add("finetune", {})
+    lost = store.jobs.claim("j1", 1, 1.0)
+    assert lost is not None
+    store.jobs.finish(lost, "interrupted")
+    store.jobs.requeue("j1")
+    for status in ("queued", "running"):
+        assert store.jobs.job("j1").status == status
+        with pytest.raises(ConflictError, match="j1"):
+            store.jobs.progress(lost, step=9)
+        with pytest.raises(ConflictError, match="j1"):
+            store.jobs.add_points(lost, 9, {"loss": 1.0})
+        assert not store.jobs.finish(lost, "done")
+        store.jobs.claim("j1", 1, 2.0)
+    assert (store.jobs.job("j1").status, store.jobs.job("j1").step) == ("running", 0)
+    assert store.jobs.points("j1") == {}
+
+
+def test_a_job_that_nobody_can_begin_is_given_up_only_while_it_waits(store: Store) -> None:
+    store.jobs.add("finetune", {})
+    store.jobs.give_up("j1", "no worker")
+    assert (store.jobs.job("j1").status, store.jobs.job("j1").error) == ("failed", "no worker")
+    store.jobs.requeue("j1")
+    store.jobs.claim("j1", 1, 1.0)
+    store.jobs.give_up("j1", "no worker")
+    assert (store.jobs.job("j1").status, store.jobs.job("j1").error) == ("running", "")
+
+
 def test_a_curve_point_made_again_replaces_the_old_one(store: Store) -> None:
     store.jobs.add("finetune", {})
-    store.jobs.add_points("j1", 2, {"loss": 1.0})
-    store.jobs.add_points("j1", 1, {"loss": 2.0})
-    store.jobs.add_points("j1", 2, {"loss": 0.5})
+    job = store.jobs.claim("j1", 1, 1.0)
+    assert job is not None
+    for step, value in ((2, 1.0), (1, 2.0), (2, 0.5)):
+        store.jobs.add_points(job, step, {"loss": value})
     assert store.jobs.points("j1") == {"loss": [(1, 2.0), (2, 0.5)]}
 
 

@@ -1,13 +1,19 @@
-"""Rows about background work. A row changes hands only by an UPDATE that checks what it was."""
+"""Rows about background work. A row changes hands only by an UPDATE that checks what it was.
+
+While a job runs, its process id and when that process began stand in the row: the claim. Only who holds the claim
+may write to the row.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from blurdepth.errors import InputError, NotFoundError
+from blurdepth.errors import ConflictError, InputError, NotFoundError
 from blurdepth.store.database import Database, Row, now, row_number
 from blurdepth.store.records import RESUMABLE, Job, JobStatus
+
+_CLAIMED = "id = ? AND status = 'running' AND pid IS ? AND pid_started IS ?"
 
 
 class Jobs:
@@ -41,38 +47,49 @@ class Jobs:
         where, values = ("WHERE status = ?", [status]) if status else ("", [])
         return [_job(row) for row in self._db.rows(f"SELECT * FROM jobs {where} ORDER BY id DESC", values)]
 
-    def claim(self, pid: int, pid_started: float) -> Job | None:
-        """Make the oldest queued job this process's own; None if there is none, or one is running."""
+    def claim(self, job_id: str, pid: int, pid_started: float) -> Job | None:
+        """Make a queued job this process's own; None if it is queued no more, or any job is running."""
         with self._db.writing() as write:
             row = write.execute(
                 "UPDATE jobs SET status = 'running', pid = ?, pid_started = ?, heartbeat = ?, error = '' "
-                "WHERE id = (SELECT min(id) FROM jobs WHERE status = 'queued') "
+                "WHERE id = ? AND status = 'queued' "
                 "AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running') RETURNING *",
-                [pid, pid_started, now()],
+                [pid, pid_started, now(), _number(job_id)],
             ).fetchone()
         return _job(dict(row)) if row else None
 
-    def progress(self, job_id: str, **values: Any) -> bool:
-        """Write how far a running job has come; returns whether somebody asked it to stop.
+    def progress(self, job: Job, **values: Any) -> bool:
+        """Write how far a claimed job has come; returns whether somebody asked it to stop.
 
         Args:
-            job_id: the job.
+            job: as `claim` returned it.
             values: any of step, steps, activity, seconds_left.
+
+        Raises:
+            ConflictError: the claim is lost.
         """
         columns = ", ".join(f"{name} = ?" for name in ("heartbeat", *values))
         with self._db.writing() as write:
             row = write.execute(
-                f"UPDATE jobs SET {columns} WHERE id = ? RETURNING stop_requested",
-                [now(), *values.values(), _number(job_id)],
+                f"UPDATE jobs SET {columns} WHERE {_CLAIMED} RETURNING stop_requested",
+                [now(), *values.values(), *_claim(job)],
             ).fetchone()
-        return bool(row and row["stop_requested"])
+        if row is None:
+            raise _lost(job)
+        return bool(row["stop_requested"])
 
-    def add_points(self, job_id: str, step: int, series: dict[str, float]) -> None:
-        """Add one point to each named curve of a job; a point made again after a resume replaces the old one."""
+    def add_points(self, job: Job, step: int, series: dict[str, float]) -> None:
+        """Add one point to each named curve of a claimed job; one made again after a resume replaces the old one.
+
+        Raises:
+            ConflictError: the claim is lost.
+        """
         with self._db.writing() as write:
+            if not write.execute(f"SELECT 1 FROM jobs WHERE {_CLAIMED}", _claim(job)).fetchone():
+                raise _lost(job)
             write.executemany(
                 "INSERT OR REPLACE INTO job_points VALUES (?, ?, ?, ?)",
-                [(_number(job_id), step, name, value) for name, value in series.items()],
+                [(_number(job.id), step, name, value) for name, value in series.items()],
             )
 
     def points(self, job_id: str) -> dict[str, list[tuple[int, float]]]:
@@ -84,23 +101,22 @@ class Jobs:
         return curves
 
     def finish(self, job: Job, status: JobStatus, *, error: str = "", checkpoint: str = "", **metrics: Any) -> bool:
-        """End a running job of the same process; False if it was ended otherwise in between."""
+        """End a claimed job; False if the claim is lost, as somebody else has ended it."""
         with self._db.writing() as write:
             ended = write.execute(
                 "UPDATE jobs SET status = ?, error = ?, checkpoint = ?, metrics = ?, seconds_left = NULL, "
-                "finished_at = ? WHERE id = ? AND status = 'running' AND pid IS ? AND pid_started IS ?",
-                [
-                    status,
-                    error,
-                    checkpoint or job.checkpoint,
-                    json.dumps(metrics or job.metrics),
-                    now(),
-                    _number(job.id),
-                    job.pid,
-                    job.pid_started,
-                ],
+                f"finished_at = ? WHERE {_CLAIMED}",
+                [status, error, checkpoint or job.checkpoint, json.dumps(metrics or job.metrics), now(), *_claim(job)],
             ).rowcount
         return ended == 1
+
+    def give_up(self, job_id: str, error: str) -> None:
+        """End a job that nobody could begin: "failed", if it is still queued."""
+        with self._db.writing() as write:
+            write.execute(
+                "UPDATE jobs SET status = 'failed', error = ?, finished_at = ? WHERE id = ? AND status = 'queued'",
+                [error, now(), _number(job_id)],
+            )
 
     def request_stop(self, job_id: str) -> Job:
         """Ask a job to stop: one in the queue stops at once, a running one at its next step.
@@ -143,6 +159,14 @@ class Jobs:
 
 def _number(job_id: str) -> int:
     return row_number(job_id, "j", "job")
+
+
+def _claim(job: Job) -> tuple[int, int | None, float | None]:
+    return _number(job.id), job.pid, job.pid_started
+
+
+def _lost(job: Job) -> ConflictError:
+    return ConflictError(f"Job {job.id} is no longer this process's: it was ended or begun again by another one.")
 
 
 def _job(row: Row) -> Job:
