@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from blurdepth.errors import InputError
 from blurdepth.prompts import parse_prompt
-from blurdepth.render import Range
 from blurdepth.store.records import Counts, Job, Version
 from blurdepth.ui import html
 from blurdepth.ui.plots import HEIGHT, line_chart
@@ -33,7 +32,6 @@ MARKUP = '<img src=x onerror="alert(1)">'
         html.table((MARKUP,), [(MARKUP, MARKUP)]),
         html.facts({MARKUP: MARKUP}, MARKUP),
         html.log(MARKUP, opened=True),
-        html.scale_bar(Range(0, 1), MARKUP),
         html.header(MARKUP, Counts(), Job(MARKUP, "finetune", "running", {})),
     ],
 )

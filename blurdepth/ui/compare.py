@@ -10,11 +10,12 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from blurdepth.errors import InputError
+from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import BUNDLED
+from blurdepth.evaluate import compare
 from blurdepth.images import LIMITS, Rgb, read_bytes
 from blurdepth.metrics import METRICS, MetricInfo
-from blurdepth.render import Range, depth_picture, difference_picture
+from blurdepth.render import depth_picture, difference_picture
 from blurdepth.store.records import Sample
 from blurdepth.ui import html
 from blurdepth.ui.shared import (
@@ -35,6 +36,7 @@ from blurdepth.workspace import Workspace
 MODES = ["Slider", "Side by side", "Difference"]
 RECENT = 18
 _REGIONS = {"all": "whole image", "static": "at rest", "blurred": "blurred", "mixed": "blurred, depths mixed"}
+_MAIN = ("abs_rel", "rmse", "delta_1")
 _NO_RESULT = html.empty("Nothing to compare yet", "Choose a sample or an example on the left, or drop your own frame.")
 
 
@@ -100,7 +102,7 @@ class CompareTab:
             self.start.click(lambda: None, None, None, **LIGHT),
         )
         for event in came:
-            event.success(told(self.compare), asked, results, **HEAVY).success(
+            event.success(self.compare, asked, results, show_progress_on=[self.subject], **HEAVY).success(
                 self.show_mode, self.mode, [self.slider, self.pair, self.difference], **LIGHT
             )
         self.mode.change(self.show_mode, self.mode, [self.slider, self.pair, self.difference], **LIGHT)
@@ -155,38 +157,38 @@ class CompareTab:
         a, b = (gr.update(choices=choices, **value) for value in chosen)
         return a, b
 
-    def compare(
-        self,
-        chosen: str,
-        first: str,
-        second: str,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
-    ) -> tuple[Any, ...]:
-        """Pictures and numbers of both models on the chosen frame."""
-        from blurdepth.evaluate import compare
-
-        subject = self._subject(chosen)
-        predictions: list[NDArray[np.float32]] = []
-        for name in (first, second):
-            progress(len(predictions) / 2, desc=f"Estimating depth with {name}")
-            estimator = self.workspace.estimator(name, download_progress(progress, name))
-            predictions.append(estimator.predict_inverse(subject.rgb))
-        result = compare(predictions[0], predictions[1], subject.target, subject.regions)
-        depths = [depth_picture(each, result.span) for each in (result.first, result.second)]
-        unit = " /m" if subject.target is not None else ""
-        maps = dict(zip((f"A: {first}", f"B: {second}"), depths, strict=True))
+    def compare(self, chosen: str, first: str, second: str, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
+        """Pictures and numbers of both models on the chosen frame, or why there are none."""
+        try:
+            subject = self._subject(chosen)
+            predictions = [self._predict(name, subject.rgb, progress) for name in (first, second)]
+            result = compare(predictions[0], predictions[1], subject.target, subject.regions)
+        except BlurdepthError as error:
+            return html.notice(str(error)), None, "", "", "", ""
+        scale = html.depth_scale(result.span, in_metres=subject.target is not None)
+        maps = {
+            f"A: {first}": depth_picture(result.first, result.span),
+            f"B: {second}": depth_picture(result.second, result.span),
+        }
+        slider = tuple(str(self.workspace.keep_picture(depth)) for depth in maps.values())
         if subject.target is not None:
             maps["Target depth"] = depth_picture(subject.target, result.span)
-        difference = difference_picture(result.difference, result.reach)
-        span = Range(-result.reach, result.reach)
+        pair = "".join(self._figure(depth, words) for words, depth in maps.items())
+        difference = self._figure(
+            difference_picture(result.difference, result.reach), f"Difference of {second} to {first}"
+        )
         return (
             self._figure(subject.rgb, "Frame", subject.words),
-            tuple(str(self.workspace.keep_picture(depth)) for depth in depths),
-            '<div class="bd-pair">' + "".join(self._figure(depth, words) for words, depth in maps.items()) + "</div>",
-            self._figure(difference, "B − A", "orange: B is nearer") + html.scale_bar(span, unit, "difference"),
-            html.scale_bar(result.span, unit),
-            _numbers(result.metrics),
+            gr.update(value=slider, label=f"A: {first}  |  B: {second}"),
+            f'<div class="bd-pair">{pair}</div>',
+            difference + html.difference_scale(),
+            scale,
+            (html.notice("A and B are the same model.") if first == second else "") + _numbers(result.metrics),
         )
+
+    def _predict(self, name: str, rgb: Rgb, progress: gr.Progress) -> NDArray[np.float32]:
+        progress(0, desc=f"Estimating depth with {name}")
+        return self.workspace.estimator(name, download_progress(progress, name)).predict_inverse(rgb)
 
     def _figure(self, rgb: Rgb, caption: str, note: str = "") -> str:
         return html.figure(self.workspace.keep_picture(rgb), caption, note)
@@ -228,8 +230,22 @@ def _numbers(metrics: tuple[dict[str, dict[str, float]], dict[str, dict[str, flo
         for metric in METRICS
     ]
     head = ("A → B", *(_REGIONS[region] for region in regions))
+    main = [row for row, metric in zip(rows, METRICS, strict=True) if metric.key in _MAIN]
     words = "Both fitted to the target by least squares in inverse depth; ↓ lower is better, ↑ higher is better."
-    return html.table(head, rows) + f'<p class="bd-note">{words}</p>'
+    return (
+        f"<p>{_verdict(first, second)}</p>{html.table(head, main)}"
+        f"{html.folded('All metrics', html.table(head, rows))}"
+        f'<p class="bd-note">{words}</p>'
+    )
+
+
+def _verdict(first: dict[str, dict[str, float]], second: dict[str, dict[str, float]]) -> str:
+    region = "blurred" if "blurred" in first else "all"
+    before, after = first[region]["abs_rel"], second[region]["abs_rel"]
+    gain = round(100 * (1 - after / before)) if before else 0
+    if not gain:
+        return f"B is as far from the target as A ({_REGIONS[region]})."
+    return f"B is {abs(gain)} % {'nearer to' if gain > 0 else 'farther from'} the target than A ({_REGIONS[region]})."
 
 
 def _change(metric: MetricInfo, first: dict[str, float], second: dict[str, float]) -> html.Change:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -21,6 +22,12 @@ REASONS = (
     "looks unreal",
 )
 STRIP = 24
+_SCORES = (
+    ("blur_px", "length of the blur", "{:.0f} px"),
+    ("mixed_share", "pixels where depths mix", "{:.1%}"),
+    ("moving_share", "covered by moving objects", "{:.1%}"),
+    ("subframes", "moments simulated", "{:.0f}"),
+)
 
 _DONE = html.empty(
     "Nothing is waiting", "Make more variants under Generate, or look at accepted and rejected ones above."
@@ -53,25 +60,21 @@ class CurateTab:
         self._connect()
 
     def _lay_out_decisions(self) -> None:
-        self.accept = gr.Button("Accept (A)", variant="primary", elem_id="accept")
+        with gr.Row(elem_classes="bd-decide"):
+            self.accept = gr.Button("Accept (A)", variant="primary", elem_id="accept", min_width=90)
+            self.reject = gr.Button("Reject (R)", variant="stop", elem_id="reject", min_width=90)
+            self.undo = gr.Button("Undo (U)", elem_id="undo", min_width=90)
         self.reason = gr.Dropdown(
-            list(REASONS),
-            value=REASONS[0],
-            label="Reason for rejecting",
-            allow_custom_value=True,
-            elem_id="reason",
+            list(REASONS), value=REASONS[0], label="Reason for rejecting", allow_custom_value=True, elem_id="reason"
         )
-        self.reject = gr.Button("Reject (R)", variant="stop", elem_id="reject")
-        with gr.Row():
-            self.undo = gr.Button("Undo (U)", elem_id="undo", min_width=100)
-            self.redo = gr.Button("Redo", elem_id="redo", min_width=100)
+        self.redo = gr.Button("Redo", elem_id="redo", size="sm")
         gr.Markdown("Reject with one key:", elem_classes="bd-note")
         self.quick = [
             gr.Button(f"{number}  {reason}", size="sm", elem_id=f"reason-{number}", elem_classes="bd-quick")
             for number, reason in enumerate(REASONS, start=1)
         ]
         self.about = gr.HTML("", elem_id="sample-about")
-        self.onward = gr.Button("Make a dataset version", elem_id="to-train")
+        self.onward = gr.Button("Go on to training", elem_id="to-train")
 
     @property
     def view(self) -> list[Any]:
@@ -81,13 +84,12 @@ class CurateTab:
     def _connect(self) -> None:
         known = [self.current, self.seen, self.which, self.memory]
         decide = told(self.rejecting)
-        stepped = [self.which, *self.view]
         # The page brings its header up to date after each of these.
         self.decisions = [
             self.accept.click(told(self.accepting), known, self.view, **LIGHT),
             self.reject.click(decide, [*known, self.reason], self.view, **LIGHT),
-            self.undo.click(told(self.undoing), [self.which, self.memory], stepped, **LIGHT),
-            self.redo.click(told(self.redoing), [self.which, self.memory], stepped, **LIGHT),
+            self.undo.click(told(self.undoing), [self.which, self.memory], self.view, **LIGHT),
+            self.redo.click(told(self.redoing), [self.which, self.memory], self.view, **LIGHT),
             *(
                 button.click(decide, [*known, gr.State(reason)], self.view, **LIGHT)
                 for button, reason in zip(self.quick, REASONS, strict=True)
@@ -105,7 +107,7 @@ class CurateTab:
         counts = self.workspace.store.samples.counts()
         decided = counts.accepted + counts.rejected
         bar = html.bar(decided / max(counts.total, 1), f"{decided} of {counts.total} decided")
-        onward = gr.update(value=f"{counts.accepted} accepted: make a dataset version", interactive=counts.accepted > 0)
+        onward = gr.update(value=f"{counts.accepted} accepted: go on to training", interactive=counts.accepted > 0)
         if chosen is None:
             return "", 0, bar, _DONE, "", "", onward
         strip = html.grid((self._card(sample) for sample in samples), chosen.id)
@@ -121,11 +123,14 @@ class CurateTab:
         variant = html.figure(self.workspace.pictures.path(sample.image), "Variant", state)
         target = html.figure(self.workspace.target_picture(sample), "Target depth", "mean over the exposure")
         sharp = html.figure(self.workspace.pictures.path(frame.image), "Sharp frame", frame.name)
-        return f'{variant}<div class="bd-pair">{target}{sharp}</div>'
+        # The page's keys wait for this mark to change before they press again.
+        return (
+            f'<div data-sample="{sample.id}-{sample.version}">{variant}<div class="bd-pair">{target}{sharp}</div></div>'
+        )
 
     def _about(self, sample: Sample) -> str:
         made = sample.provenance
-        scores = {name.replace("_", " "): f"{value:.3g}" for name, value in sample.scores.items()}
+        scores = {words: unit.format(sample.scores[name]) for name, words, unit in _SCORES if name in sample.scores}
         origin = {
             "prompt": made["prompt"],
             "negative": made["negative"],
@@ -158,8 +163,8 @@ class CurateTab:
         try:
             self.workspace.store.samples.decide([current], verdict, reason, memory["actor"], expected_version=seen)
         except BlurdepthError as error:
-            gr.Warning(str(error))
-            return self.show(which, current)
+            # The next one is shown, so that one more key can't overrule the other person by mistake.
+            gr.Warning(escape(f"{error} It was left as it is; here is the next one."))
         return self.show(which, following)
 
     def _after(self, current: str, which: str) -> str:
@@ -178,8 +183,7 @@ class CurateTab:
     def _stepped(self, changed: list[str], which: str, step: str) -> tuple[Any, ...]:
         if not changed:
             gr.Info(f"There is nothing to {step}.")
-            return which, *self.show(which)
-        if step == "redo":
-            return which, *self.show(which)
-        status = self.workspace.store.samples.sample(changed[0]).status
-        return status, *self.show(status, changed[0])
+            return self.show(which)
+        sample = self.workspace.store.samples.sample(changed[0])
+        gr.Info(f"{step.capitalize()}: the sample is {sample.status} again.")
+        return self.show(which, sample.id)

@@ -32,7 +32,11 @@ from blurdepth.workspace import MAX_VARIANTS, GenerationRequest, Workspace
 
 VIEWS = ["Variant", "Sharp frame", "Target depth"]
 
-_NO_FRAME = html.empty("No frame yet", "Drop a sharp street photo here on the page, or press one of the examples.")
+_NO_FRAME = html.empty(
+    "No frame yet", "Drop or paste a sharp street photo anywhere on this page, or press one of the examples."
+)
+# On a phone the results lie below the form: bring them into view.
+_LOOK_AT_RESULTS = "() => { if (innerWidth < 700) document.getElementById('generate-status')?.scrollIntoView(); }"
 _NO_VARIANTS = html.empty("No variants yet", "Choose a frame, then press Generate.")
 
 
@@ -57,9 +61,9 @@ class GenerateTab:
                 self._lay_out_start()
             with gr.Column(scale=3, min_width=320):
                 self._lay_out_results()
+        self._connect_variants()
         self._connect_frame()
         self._connect_words()
-        self._connect_variants()
 
     def _lay_out_frame_input(self) -> None:
         self.upload = frame_input("Sharp frame", 180)
@@ -102,25 +106,40 @@ class GenerateTab:
         self.large = gr.HTML("", elem_id="large")
         self.onward = gr.Button("Look through the variants", visible=False, elem_id="to-curate")
 
+    @property
+    def panel(self) -> list[Any]:
+        """What `_show_new` gives values for: all that belongs to the frame."""
+        variants = [self.status, self.variants, self.shown, self.selected, self.view, self.large, self.onward]
+        return [self.upload, self.frame_id, self.frame, *variants]
+
     def _connect_frame(self) -> None:
-        came = [
-            self.upload.upload(told(self.keep_upload), self.upload, [self.upload, self.frame_id], **LIGHT),
-            self.examples.click(told(self.keep_example), None, [self.upload, self.frame_id], **LIGHT),
-        ]
+        # A new frame ends what is being made of the old one.
+        came = (
+            self.upload.upload(self.keep_upload, self.upload, self.panel, cancels=[self.made], **LIGHT),
+            self.examples.click(self.keep_example, None, self.panel, cancels=[self.made], **LIGHT),
+            self.upload.clear(lambda: self._show_new(None), None, self.panel, cancels=[self.made], **LIGHT),
+        )
+        for event in came:
+            self._remember_after(event)
+            event.then(self.end, None, [self.start, self.cancel], **LIGHT).then(
+                self.show_frame, [self.frame_id, self.model], self.frame, **HEAVY
+            )
         self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
         self.model.change(lambda model: gr.update(visible=model == BUNDLED), self.model, self.suggestion, **LIGHT)
-        results = [self.frame, self.variants, self.shown, self.selected, self.view, self.large, self.onward]
-        for event in came:
-            event.success(self.clear_variants, None, results, **LIGHT).then(
-                told(self.show_frame), [self.frame_id, self.model], self.frame, **HEAVY
-            )
-        self.upload.clear(lambda: (_NO_FRAME, ""), None, [self.frame, self.frame_id], **LIGHT)
-        self.model.change(told(self.show_frame), [self.frame_id, self.model], self.frame, **HEAVY)
+        self._remember_after(
+            self.model.change(self.show_frame, [self.frame_id, self.model], self.frame, **HEAVY),
+        )
+
+    def _remember_after(self, event: Any) -> None:
+        remembered = [self.frame_id, self.prompt, self.negative, self.model, self.shown]
+        event.then(self.remember, [self.memory, *remembered], self.memory, **LIGHT)
 
     def _connect_words(self) -> None:
         words = [self.prompt, self.negative]
         for box in words:
             box.change(self.read, words, self.reading, trigger_mode="always_last", **LIGHT)
+            box.input(lambda: None, None, self.entry, **LIGHT)
+            self._remember_after(box.blur(lambda: None, None, None, **LIGHT))
         self.entry.input(self.turn_to, self.entry, words, **LIGHT)
         self.dice.click(lambda: random.choice(list(self.book)), None, self.entry, **LIGHT).then(
             self.turn_to, self.entry, words, **LIGHT
@@ -129,45 +148,58 @@ class GenerateTab:
     def _connect_variants(self) -> None:
         outputs = [self.status, self.variants, self.shown, self.seed, self.onward]
         asked = [self.frame_id, self.prompt, self.negative, self.number, self.seed, self.new_seed, self.model]
-        begun = self.start.click(self.begin, None, [self.start, self.cancel], **LIGHT)
-        made = begun.then(told(self.generate), asked, outputs, show_progress="minimal", **HEAVY)
-        self.ended = ended = made.then(self.end, None, [self.start, self.cancel], **LIGHT)
-        remembered = [self.frame_id, self.prompt, self.negative, self.model, self.shown]
-        ended.then(self.remember, [self.memory, *remembered], self.memory, **LIGHT)
-        self.cancel.click(self.cancelled, self.shown, [self.status, self.start, self.cancel], cancels=[made], **LIGHT)
+        begun = self.start.click(self.begin, None, [self.start, self.cancel], js=_LOOK_AT_RESULTS, **LIGHT)
+        self.made = begun.then(self.generate, asked, outputs, **HEAVY)
+        self.ended = self.made.then(self.end, None, [self.start, self.cancel], **LIGHT)
+        self.made.failure(self.end, None, [self.start, self.cancel], **LIGHT)
+        stopped = self.cancel.click(
+            self.cancelled, None, [self.status, self.start, self.cancel], cancels=[self.made], **LIGHT
+        )
+        for event in (self.ended, stopped):
+            self._remember_after(event)
         looked = [self.selected, self.view, self.variants, self.large]
         self.variants.click(told(self.select), [self.shown, self.view], looked, **LIGHT)
         self.view.change(told(self.show_large), [self.selected, self.view], self.large, **LIGHT)
 
-    def keep_upload(self, path: str | None) -> tuple[Any, str]:
-        """Keep the uploaded file as a frame; show it as it was understood."""
-        file = uploaded(path)
-        return self._keep(read_bytes(file), file.name)
+    def keep_upload(self, path: str | None) -> tuple[Any, ...]:
+        """Keep the uploaded file as a frame and show it as it was understood, or say why it can't be used."""
+        try:
+            file = uploaded(path)
+            return self._show_new(self.workspace.add_frame(read_bytes(file), file.name))
+        except BlurdepthError as error:
+            return self._show_new(None, html.notice(str(error)))
 
-    def keep_example(self, event: gr.EventData) -> tuple[Any, str]:
+    def keep_example(self, event: gr.EventData) -> tuple[Any, ...]:
         """Keep an example frame."""
-        path = example_frame(clicked(event))
-        return self._keep(read_bytes(path), path.name)
+        try:
+            path = example_frame(clicked(event))
+            return self._show_new(self.workspace.add_frame(read_bytes(path), path.name))
+        except BlurdepthError as error:
+            return self._show_new(None, html.notice(str(error)))
 
-    def _keep(self, data: bytes, name: str) -> tuple[Any, str]:
-        frame = self.workspace.add_frame(data, name)
-        return gr.update(value=str(self.workspace.pictures.path(frame.image))), frame.id
-
-    def clear_variants(self) -> tuple[Any, ...]:
-        """Empty the right side for a new frame."""
+    def _show_new(self, frame: Frame | None, reason: str = _NO_FRAME) -> tuple[Any, ...]:
         hidden = gr.update(visible=False)
-        return html.notice("Looking at the frame…"), _NO_VARIANTS, [], "", hidden, "", hidden
+        emptied: tuple[Any, ...] = ("", _NO_VARIANTS, [], "", hidden, "", hidden)
+        if frame is None:
+            return None, "", reason, *emptied
+        path = self.workspace.pictures.path(frame.image)
+        return str(path), frame.id, self._sharp(frame) + html.notice("Estimating its depth…"), *emptied
 
-    def show_frame(self, frame_id: str, model: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
+    def _sharp(self, frame: Frame) -> str:
+        size = f"{frame.width} × {frame.height} pixels"
+        return html.figure(self.workspace.pictures.path(frame.image), "Sharp frame", size)
+
+    def show_frame(self, frame_id: str, model: str, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
         """The frame beside its depth, as the chosen model sees it."""
         if not frame_id:
-            return _NO_FRAME
+            return gr.skip()
         frame = self.workspace.store.samples.frame(frame_id)
-        prediction, _ = self.workspace.estimate(frame, model, download_progress(progress, model))
-        size = f"{frame.width} × {frame.height} pixels"
-        sharp = html.figure(self.workspace.pictures.path(frame.image), "Sharp frame", size)
+        try:
+            prediction, _ = self.workspace.estimate(frame, model, download_progress(progress, model))
+        except BlurdepthError as error:
+            return self._sharp(frame) + html.notice(str(error))
         depth = html.figure(self.workspace.prediction_picture(prediction), "Depth of the sharp frame", "near is bright")
-        return f'<div class="bd-pair">{sharp}{depth}</div>'
+        return f'<div class="bd-pair">{self._sharp(frame)}{depth}</div>'
 
     def read(self, prompt: str, negative: str) -> str:
         """What was understood, or what is wrong, as the person types."""
@@ -188,9 +220,9 @@ class GenerateTab:
         """Afterwards: the other way round."""
         return gr.update(interactive=True), gr.update(interactive=False)
 
-    def cancelled(self, shown: list[str]) -> tuple[Any, ...]:
-        """Say what was kept."""
-        return html.notice(f"Cancelled. {len(shown)} variants are kept."), *self.end()
+    def cancelled(self) -> tuple[Any, ...]:
+        """Say what becomes of what was made."""
+        return html.notice("Cancelled. The variants that were finished are kept."), *self.end()
 
     def generate(
         self,
@@ -204,17 +236,20 @@ class GenerateTab:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[tuple[Any, ...]]:
         """Make the variants, each shown as soon as it is kept."""
-        if not frame_id:
-            raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
-        first = random.randrange(10**6) if new_seed or seed is None else int(seed)
-        request = GenerationRequest(prompt, negative, int(number), first, model=model)
-        frame = self.workspace.store.samples.frame(frame_id)
-        ids: list[str] = []
-        self.workspace.estimate(frame, model, download_progress(progress, model))
-        yield self._so_far(ids, request)
-        for sample in self.workspace.generate(frame, request):
-            ids.append(sample.id)
+        try:
+            if not frame_id:
+                raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
+            first = random.randrange(10**6) if new_seed or seed is None else int(seed)
+            request = GenerationRequest(prompt, negative, int(number), first, model=model)
+            frame = self.workspace.store.samples.frame(frame_id)
+            ids: list[str] = []
+            self.workspace.estimate(frame, model, download_progress(progress, model))
             yield self._so_far(ids, request)
+            for sample in self.workspace.generate(frame, request):
+                ids.append(sample.id)
+                yield self._so_far(ids, request)
+        except BlurdepthError as error:
+            yield html.notice(str(error)), *(gr.skip() for _ in range(4))
 
     def _so_far(self, ids: list[str], request: GenerationRequest) -> tuple[Any, ...]:
         status = html.bar(len(ids) / request.variants, f"{len(ids)} of {request.variants} variants") + self._hint(ids)
@@ -235,12 +270,15 @@ class GenerateTab:
     def cards(self, ids: list[str], selected: str = "") -> str:
         """The variants as a grid, each with its blur in a word."""
         samples = [self.workspace.store.samples.sample(sample_id) for sample_id in ids]
-        return html.grid((self.workspace_card(sample) for sample in samples), selected)
+        return html.grid((self._card(sample, place, len(ids)) for place, sample in enumerate(samples, 1)), selected)
 
-    def workspace_card(self, sample: Sample) -> html.Card:
-        """One variant of the grid."""
+    def refresh(self, shown: list[str], selected: str) -> Any:
+        """The variants with what was decided about them elsewhere."""
+        return self.cards(shown, selected) if shown else gr.skip()
+
+    def _card(self, sample: Sample, place: int, number: int) -> html.Card:
         blur = f"blur {sample.scores.get('blur_px', 0):.0f} px"
-        title = f"Variant {sample.id}, seed {sample.provenance['seed']}, {blur}, {sample.status}"
+        title = f"Variant {place} of {number}, {blur}, {sample.status}, seed {sample.provenance['seed']}"
         return html.Card(sample.id, self.workspace.thumbnail(sample.image), title, sample.status, blur)
 
     def select(self, shown: list[str], view: str, event: gr.EventData) -> tuple[Any, ...]:
@@ -269,19 +307,19 @@ class GenerateTab:
         names = ("frame_id", "prompt", "negative", "model", "shown")
         return {**memory, **dict(zip(names, values, strict=True))}
 
-    def restore(self, memory: dict[str, Any], frame_id: str) -> tuple[Any, ...]:
+    def restore(self, memory: dict[str, Any], frame_id: str, upload: str | None) -> tuple[Any, ...]:
         """Bring back what this browser remembers, unless a frame has come in the meantime.
 
         Returns:
             Values for upload, frame_id, prompt, negative, model, shown, variants, onward.
         """
         frame = self._remembered_frame(memory)
-        if frame is None or frame_id:
-            return tuple(gr.skip() for _ in range(8))
-        shown = [each for each in memory["shown"] if self.workspace.store.samples.has_sample(each)]
+        if frame_id or "prompt" not in memory:
+            return upload, *(gr.skip() for _ in range(7))
+        shown = [each for each in memory["shown"] if frame and self._is_of(each, frame.id)]
         return (
-            str(self.workspace.pictures.path(frame.image)),
-            frame.id,
+            str(self.workspace.pictures.path(frame.image)) if frame else upload,
+            frame.id if frame else "",
             memory["prompt"],
             memory["negative"],
             memory["model"],
@@ -289,6 +327,10 @@ class GenerateTab:
             self.cards(shown) if shown else _NO_VARIANTS,
             gr.update(visible=bool(shown), value=f"{len(shown)} variants: look through them"),
         )
+
+    def _is_of(self, sample_id: str, frame_id: str) -> bool:
+        samples = self.workspace.store.samples
+        return samples.has_sample(sample_id) and samples.sample(sample_id).frame_id == frame_id
 
     def _remembered_frame(self, memory: dict[str, Any]) -> Frame | None:
         try:

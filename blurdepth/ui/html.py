@@ -63,11 +63,11 @@ def grid(cards: Iterable[Card], selected: str = "") -> str:
     """Small pictures that can be clicked and reached by keyboard; see `picture_grid` for the events."""
     pieces = []
     for card in cards:
-        chosen = " bd-chosen" if card.id == selected else ""
+        chosen, current = (" bd-chosen", ' aria-current="true"') if card.id == selected else ("", "")
         badge = f'<span class="bd-badge">{escape(card.badge)}</span>' if card.badge else ""
         pieces.append(
             f'<button type="button" class="bd-card bd-{escape(card.status)}{chosen}" data-id="{escape(card.id)}" '
-            f'title="{escape(card.title)}" aria-label="{escape(card.title)}">'
+            f'title="{escape(card.title)}" aria-label="{escape(card.title)}"{current}>'
             f'<img loading="lazy" src="{url_of(card.picture)}" alt="">{badge}</button>'
         )
     return f'<div class="bd-grid">{"".join(pieces)}</div>'
@@ -82,10 +82,18 @@ def chips(reading: Reading) -> str:
     return f'<div class="bd-chips">{known}<span class="bd-note">ignored:</span>{words}</div>'
 
 
-def scale_bar(span: Range, unit: str, kind: str = "depth") -> str:
-    """The colour map with its two ends in numbers."""
-    words = ("far", "near") if kind == "depth" else ("farther than base", "nearer than base")
-    left, right = (f"{word} {value:.3g}{unit}" for word, value in zip(words, (span.low, span.high), strict=True))
+def depth_scale(span: Range, *, in_metres: bool) -> str:
+    """The depth colours with their ends: in metres by the assumed scale, or in words for a depth without scale."""
+    far, near = (f" {1 / value:.0f} m" if in_metres and value > 1e-3 else "" for value in (span.low, span.high))
+    return _scale("depth", f"far{far}", f"near{near}")
+
+
+def difference_scale() -> str:
+    """The colours of a difference with their meaning."""
+    return _scale("difference", "B says farther", "B says nearer")
+
+
+def _scale(kind: str, left: str, right: str) -> str:
     return (
         f'<div class="bd-scale"><span>{escape(left)}</span><div style="background:{css_gradient(kind)}"></div>'
         f"<span>{escape(right)}</span></div>"
@@ -153,7 +161,12 @@ def table(head: Sequence[str], rows: Iterable[tuple[str, *tuple[str | Change, ..
 def facts(values: Mapping[str, str], title: str) -> str:
     """A folded list of names and values."""
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in values.items())
-    return f'<details class="bd-facts"><summary>{escape(title)}</summary><dl>{rows}</dl></details>'
+    return folded(title, f"<dl>{rows}</dl>")
+
+
+def folded(title: str, inside: str) -> str:
+    """Finished HTML under a title that opens it."""
+    return f'<details class="bd-facts"><summary>{escape(title)}</summary>{inside}</details>'
 
 
 def log(text: str, *, opened: bool) -> str:

@@ -41,7 +41,7 @@ class Page:
             self.memory = gr.BrowserState({}, storage_key="blurdepth", secret="blurdepth")
             self.header = gr.HTML(self.header_now(), elem_id="header")
             with gr.Tabs(selected="generate", overflow_behavior="wrap") as self.tabs:
-                with self._tab("1 Generate", "generate"):
+                with self._tab("1 Generate", "generate") as self.generate_tab:
                     self.generate = GenerateTab(workspace, self.memory)
                 with self._tab("2 Curate", "curate") as curate:
                     self.curate = CurateTab(workspace, self.memory)
@@ -106,13 +106,14 @@ class Page:
             tab.onward,
         ]
         loaded = self.blocks.load(self.recognise, self.memory, self.memory, **LIGHT)
-        loaded.then(tab.restore, [self.memory, tab.frame_id], restored, **LIGHT).then(
-            told(tab.show_frame), [tab.frame_id, tab.model], tab.frame, **LIGHT
+        loaded.then(tab.restore, [self.memory, tab.frame_id, tab.upload], restored, **LIGHT).then(
+            tab.show_frame, [tab.frame_id, tab.model], tab.frame, **LIGHT
         )
         loaded.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
         timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)
         timer.tick(self.header_now, None, self.header, **LIGHT)
         timer.tick(told(self.train.watch), [self.train.job, self.train.seen], self.train.view, **LIGHT)
+        self.generate_tab.select(tab.refresh, [tab.shown, tab.selected], tab.variants, **LIGHT)
         for event in (self.generate.ended, *self.curate.decisions):
             event.then(self.header_now, None, self.header, **LIGHT)
 
@@ -156,7 +157,7 @@ def _launch(page: Page, workspace: Workspace, host: str, port: int) -> None:
         server_port=port,
         theme=theme(),
         css_paths=[_STATIC / "style.css"],
-        head=f"<script>{(_STATIC / 'keys.js').read_text()}</script>",
+        head="".join(f"<script>{(_STATIC / name).read_text()}</script>" for name in ("keys.js", "files.js")),
         allowed_paths=[
             str(workspace.pictures.root),
             str(workspace.folder / "previews"),

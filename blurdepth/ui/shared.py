@@ -60,13 +60,14 @@ def told(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _notice(error: BlurdepthError) -> gr.Error:
-    return gr.Error(escape(str(error), quote=False), title="That did not work", print_exception=False)
+    return gr.Error(escape(str(error), quote=False), print_exception=False)
 
 
 def frame_input(label: str, height: int) -> gr.Image:
     """An image input by button, drop and paste that hands over the very file that came.
 
-    Gradio's own reading of it would fail without a reason on what is no picture, and clip 16 bits.
+    Gradio's own reading of it would fail without a reason on what is no picture, and clip 16 bits. Give it values
+    only, never an update or a skip: Gradio would then build it anew, with its own reading.
     """
     sources = ["upload", "clipboard"]
     image = gr.Image(label=label, sources=sources, image_mode=None, type="filepath", format="png", height=height)

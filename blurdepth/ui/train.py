@@ -86,15 +86,14 @@ class TrainTab:
         self.stop.click(told(self.stopping), self.job, None, **LIGHT).then(
             told(self.show), self.job, self.view, **LIGHT
         )
-        self.resume.click(told(self.resuming), self.job, None, **LIGHT).then(
-            told(self.show), self.job, self.view, **LIGHT
-        )
         self.job.change(told(self.show), self.job, self.view, **LIGHT)
 
     def make_version(self, note: str) -> tuple[Any, str]:
         """Make a version, and choose it."""
+        before = [each.id for each in self.workspace.store.versions.versions()]
         version = self.workspace.store.versions.snapshot(note)
-        gr.Info(f"{version.id}: {html.contents(version)}.")
+        known = f"Nothing has changed since {version.id}." if version.id in before else f"{version.id} is made."
+        gr.Info(f"{known} It holds {html.contents(version)}.")
         return self.version_choices(version.id), ""
 
     def version_choices(self, chosen: str | None = None) -> Any:
@@ -106,7 +105,7 @@ class TrainTab:
     def job_choices(self, chosen: str | None = None) -> Any:
         """All jobs, the newest chosen if none is named."""
         found = self.workspace.store.jobs.jobs()
-        choices = [(f"{job.id}: fine-tune on {job.settings['version']}", job.id) for job in found]
+        choices = [(f"{job.id}: {_asked(job)} ({html.STATUS_WORDS[job.status]})", job.id) for job in found]
         return gr.update(choices=choices, value=chosen or (found[0].id if found else None))
 
     def launch(self, version: str | None, base: str, preset: str) -> Any:
@@ -159,8 +158,12 @@ class TrainTab:
         activity = html.notice(job.activity) if job.status == "running" and job.activity else ""
         error = html.notice(job.error.split("\n")[0]) if job.error else ""
         log = html.log(jobs.log_tail(self.workspace, job.id), opened=job.status in ("interrupted", "failed"))
-        title = f"Fine-tune {job.id}: {job.settings['base']} on {job.settings['version']}, {job.settings['preset']}"
+        title = f"Fine-tune {job.id}: {_asked(job)}"
         return f'<div class="bd-jobcard"><b>{escape(title)}</b> {state}{bar}{activity}{error}{_gain(job)}{log}</div>'
+
+
+def _asked(job: Job) -> str:
+    return f"{job.settings['base']} on {job.settings['version']}, {job.settings['preset']}"
 
 
 def _signature(job: Job) -> str:

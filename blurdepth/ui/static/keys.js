@@ -1,7 +1,8 @@
 // Keyboard shortcuts: they press the buttons of the tab in view, and never while somebody types.
 (() => {
-  const BUTTONS = {a: 'accept', r: 'reject', u: 'undo'};
-  for (let number = 1; number <= 9; number++) BUTTONS[number] = `reason-${number}`;
+  const DECISIONS = {a: 'accept', r: 'reject', u: 'undo'};
+  for (let number = 1; number <= 9; number++) DECISIONS[number] = `reason-${number}`;
+  const PATIENCE_MS = 1500;
 
   const inView = (element) => element && element.offsetParent !== null;
 
@@ -15,11 +16,31 @@
     return true;
   };
 
+  // Fast fingers: a key waits until the sample before it has given way to the next.
+  const waiting = [];
+  let busy = false;
+  const shown = () => document.querySelector('#sample [data-sample]')?.dataset.sample ?? '';
+
+  const next = () => {
+    const button = waiting.shift();
+    busy = button !== undefined;
+    if (!busy) return;
+    const before = shown();
+    const until = Date.now() + PATIENCE_MS;
+    button.click();
+    const look = setInterval(() => {
+      if (shown() === before && Date.now() < until) return;
+      clearInterval(look);
+      next();
+    }, 20);
+  };
+
   const press = (key) => {
     if (key === 'f') return flip();
-    const button = document.getElementById(BUTTONS[key] ?? '');
+    const button = document.getElementById(DECISIONS[key] ?? '');
     if (!inView(button) || button.disabled) return false;
-    button.click();
+    waiting.push(button);
+    if (!busy) next();
     return true;
   };
 
