@@ -198,6 +198,8 @@ def _gain(job: Job) -> str:
         if region in base and region in tuned
     ]
     table = html.table(("AbsRel, lower is better", "base → fine-tuned"), rows)
+    if job.metrics.get("improved") is False:
+        table += html.notice("It is not better than its base on held-out samples: accept more samples of more frames.")
     if base.get("sharp", {}).get("abs_rel", 1) > 0.005:
         return table
     note = "The base made the targets, so on sharp frames it is right by definition: any change counts as an error."
