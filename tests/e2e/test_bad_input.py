@@ -57,7 +57,7 @@ def test_frames(app: App, page: Page) -> None:
         expect(page.locator("#frame")).to_contain_text("No frame yet")
     for name, data in GOOD_FILES.items():
         choose(page, name, data)
-        expect(page.locator("#frame figure")).to_have_count(2, timeout=60_000)
+        expect(page.locator("#frame figure")).to_have_count(2)
     page.reload()
     expect(page.locator("#frame figure")).to_have_count(2)
 
@@ -69,7 +69,7 @@ def test_prompts_and_a_missing_frame(app: App, page: Page, frame_file: Path) -> 
     expect(page.locator("#generate-status")).to_contain_text("There is no frame yet")
     expect(generate).to_be_enabled()
     page.locator("#tab-generate input[type=file]").first.set_input_files(frame_file)
-    expect(page.locator("#frame figure")).to_have_count(2, timeout=60_000)
+    expect(page.locator("#frame figure")).to_have_count(2)
     for prompt, words in (
         ("", "empty"),
         ("fog " * 2500, "10,000"),
@@ -83,18 +83,18 @@ def test_prompts_and_a_missing_frame(app: App, page: Page, frame_file: Path) -> 
         expect(generate).to_be_enabled()
     page.locator("#prompt textarea").fill("dense fog, cars speeding past")
     generate.click()
-    expect(page.locator("#variants .bd-card")).to_have_count(4, timeout=60_000)
+    expect(page.locator("#variants .bd-card")).to_have_count(4)
 
     page.locator("#to-curate").click()
     expect(page.locator("#sample figure")).to_have_count(3)
     for key in "aar":
         page.keyboard.press(key)
     for status, number in (("accepted", 2), ("rejected", 1), ("pending", 1)):
-        expect(page.locator(f"#header .bd-{status} b")).to_have_text(str(number), timeout=15_000)
+        expect(page.locator(f"#header .bd-{status} b")).to_have_text(str(number))
     page.locator("#reason input").fill("a is not <b>u</b>")
     page.keyboard.press("Tab")
     page.locator("#reject").click()
-    expect(page.locator("#header .bd-rejected b")).to_have_text("2", timeout=15_000)
+    expect(page.locator("#header .bd-rejected b")).to_have_text("2")
     page.locator("#tab-dataset-button").click()
     expect(page.locator("#reasons")).to_contain_text("a is not <b>u</b>: 1")
 
@@ -113,4 +113,4 @@ def test_a_frame_is_dropped_anywhere_and_a_new_one_takes_its_place(app: App, pag
             [list(street_frame(seed, width)), f"{seed}.png"],
         )
         expect(page.locator("#frame")).to_contain_text(f"{width} × 84 pixels")
-        expect(page.locator("#frame figure")).to_have_count(2, timeout=60_000)
+        expect(page.locator("#frame figure")).to_have_count(2)

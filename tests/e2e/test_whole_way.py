@@ -25,7 +25,7 @@ ENDPOINTS = {
 
 def count(page: Page, status: str, number: int) -> None:
     """Wait until the header shows a count."""
-    expect(page.locator(f"#header .bd-count.bd-{status} b")).to_have_text(str(number), timeout=15_000)
+    expect(page.locator(f"#header .bd-count.bd-{status} b")).to_have_text(str(number))
 
 
 def open_tab(page: Page, name: str) -> None:
