@@ -73,7 +73,7 @@ class CompareTab:
         )
         self.second = gr.Dropdown(choices, value=BUNDLED, label="Model B", allow_custom_value=True, elem_id="model-b")
         self.start = gr.Button("Compare", variant="primary", elem_id="compare")
-        self.upload = frame_input("Frame, sharp or blurred", 160)
+        self.upload = frame_input("Frame, sharp or blurred")
         gr.Markdown(f"{LIMITS}. Or choose one:", elem_classes="bd-note")
         self.samples = picture_grid("Samples and examples", value="", elem_id="compare-samples")
 
@@ -97,7 +97,7 @@ class CompareTab:
         asked = [self.frame_id, self.first, self.second]
         results = [self.subject, self.slider, self.pair, self.difference, self.scale, self.numbers]
         came = (
-            self.upload.upload(told(self.keep_upload), self.upload, chosen, **LIGHT),
+            self.upload.upload(told(self.keep_upload), self.upload, [*chosen, self.upload], **LIGHT),
             self.samples.click(told(self.select), None, chosen, **LIGHT),
             self.start.click(lambda: None, None, None, **LIGHT),
         )
@@ -123,9 +123,9 @@ class CompareTab:
         examples = [html.Card(f"example:{each.id}", each.picture, each.title) for each in example_cards()]
         return html.grid([*cards, *examples])
 
-    def keep_upload(self, path: str | None) -> tuple[str, str]:
+    def keep_upload(self, path: str | None) -> tuple[str, str, None]:
         """Keep the uploaded frame."""
-        return self._keep_frame(uploaded(path))
+        return *self._keep_frame(uploaded(path)), None
 
     def _keep_frame(self, path: Path) -> tuple[str, str]:
         frame = self.workspace.add_frame(read_bytes(path), path.name)

@@ -66,7 +66,7 @@ class GenerateTab:
         self._connect_words()
 
     def _lay_out_frame_input(self) -> None:
-        self.upload = frame_input("Sharp frame", 180)
+        self.upload = frame_input("Sharp frame")
         gr.Markdown(f"{LIMITS}. Drop it, paste it, or press an example:", elem_classes="bd-note")
         self.examples = picture_grid("Examples", value=html.grid(example_cards()), elem_id="examples")
         self.suggestion = gr.Button("Real photo? Use Depth Anything V2 Small (100 MB, Apache-2.0)", size="sm")
@@ -117,7 +117,6 @@ class GenerateTab:
         came = (
             self.upload.upload(self.keep_upload, self.upload, self.panel, cancels=[self.made], **LIGHT),
             self.examples.click(self.keep_example, None, self.panel, cancels=[self.made], **LIGHT),
-            self.upload.clear(lambda: self._show_new(None), None, self.panel, cancels=[self.made], **LIGHT),
         )
         for event in came:
             self._remember_after(event)
@@ -182,8 +181,7 @@ class GenerateTab:
         emptied: tuple[Any, ...] = ("", _NO_VARIANTS, [], "", hidden, "", hidden)
         if frame is None:
             return None, "", reason, *emptied
-        path = self.workspace.pictures.path(frame.image)
-        return str(path), frame.id, self._sharp(frame) + html.notice("Estimating its depth…"), *emptied
+        return None, frame.id, self._sharp(frame) + html.notice("Estimating its depth…"), *emptied
 
     def _sharp(self, frame: Frame) -> str:
         size = f"{frame.width} × {frame.height} pixels"
@@ -307,18 +305,17 @@ class GenerateTab:
         names = ("frame_id", "prompt", "negative", "model", "shown")
         return {**memory, **dict(zip(names, values, strict=True))}
 
-    def restore(self, memory: dict[str, Any], frame_id: str, upload: str | None) -> tuple[Any, ...]:
+    def restore(self, memory: dict[str, Any], frame_id: str) -> tuple[Any, ...]:
         """Bring back what this browser remembers, unless a frame has come in the meantime.
 
         Returns:
-            Values for upload, frame_id, prompt, negative, model, shown, variants, onward.
+            Values for frame_id, prompt, negative, model, shown, variants, onward.
         """
         frame = self._remembered_frame(memory)
         if frame_id or "prompt" not in memory:
-            return upload, *(gr.skip() for _ in range(7))
+            return tuple(gr.skip() for _ in range(7))
         shown = [each for each in memory["shown"] if frame and self._is_of(each, frame.id)]
         return (
-            str(self.workspace.pictures.path(frame.image)) if frame else upload,
             frame.id if frame else "",
             memory["prompt"],
             memory["negative"],

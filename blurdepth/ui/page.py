@@ -96,7 +96,6 @@ class Page:
     def _connect_start(self) -> None:
         tab = self.generate
         restored = [
-            tab.upload,
             tab.frame_id,
             tab.prompt,
             tab.negative,
@@ -106,7 +105,7 @@ class Page:
             tab.onward,
         ]
         loaded = self.blocks.load(self.recognise, self.memory, self.memory, **LIGHT)
-        loaded.then(tab.restore, [self.memory, tab.frame_id, tab.upload], restored, **LIGHT).then(
+        loaded.then(tab.restore, [self.memory, tab.frame_id], restored, **LIGHT).then(
             tab.show_frame, [tab.frame_id, tab.model], tab.frame, **LIGHT
         )
         loaded.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)

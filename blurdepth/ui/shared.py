@@ -63,16 +63,13 @@ def _notice(error: BlurdepthError) -> gr.Error:
     return gr.Error(escape(str(error), quote=False), print_exception=False)
 
 
-def frame_input(label: str, height: int) -> gr.Image:
-    """An image input by button, drop and paste that hands over the very file that came.
+def frame_input(label: str) -> gr.File:
+    """An input for one picture that hands over the very file that came.
 
-    Gradio's own reading of it would fail without a reason on what is no picture, and clip 16 bits. Give it values
-    only, never an update or a skip: Gradio would then build it anew, with its own reading.
+    `gr.Image` would fail without a reason on what is no picture, and clip 16 bits. Handlers set it back to None, so
+    that it always takes another.
     """
-    sources = ["upload", "clipboard"]
-    image = gr.Image(label=label, sources=sources, image_mode=None, type="filepath", format="png", height=height)
-    image.preprocess = lambda payload: payload.path if payload else None
-    return image
+    return gr.File(label=label, file_types=["image", ".webp", ".tif", ".tiff"], type="filepath", height=120)
 
 
 def uploaded(path: str | None) -> Path:

@@ -77,7 +77,7 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
     page.locator("#to-compare").click()
     expect(page.locator("#model-b input")).to_have_value("Fine-tuned j1 (from bundled)")
     page.locator("#compare-samples .bd-card").first.click()
-    expect(page.locator("#compare-numbers table")).to_be_visible(timeout=2 * MINUTES)
+    expect(page.locator("#compare-numbers table").first).to_be_visible(timeout=2 * MINUTES)
     expect(page.locator("#compare-slider img").first).to_be_visible()
     page.get_by_label("Difference").check()
     expect(page.locator("#compare-difference figcaption")).to_contain_text("B − A")
