@@ -83,9 +83,10 @@ class TrainTab:
         self.start.click(told(self.launch), asked, self.job, **LIGHT).success(
             told(self.show), self.job, self.view, **LIGHT
         )
-        self.stop.click(told(self.stopping), self.job, None, **LIGHT).then(
-            told(self.show), self.job, self.view, **LIGHT
-        )
+        for button, act in ((self.stop, self.stopping), (self.resume, self.resuming)):
+            acted = button.click(told(act), self.job, None, **LIGHT)
+            acted.success(told(self.show), self.job, self.view, **LIGHT)
+            acted.failure(told(self.show), self.job, self.view, **LIGHT)
         self.job.change(told(self.show), self.job, self.view, **LIGHT)
 
     def make_version(self, note: str) -> tuple[Any, str]:
