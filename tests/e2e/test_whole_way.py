@@ -80,7 +80,7 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
     expect(page.locator("#compare-numbers table").first).to_be_visible(timeout=2 * MINUTES)
     expect(page.locator("#compare-slider img").first).to_be_visible()
     page.get_by_label("Difference").check()
-    expect(page.locator("#compare-difference figcaption")).to_contain_text("B − A")
+    expect(page.locator("#compare-difference figcaption")).to_contain_text("Difference of j1 to bundled")
     open_tab(page, "dataset")
     expect(page.locator("#versions td").first).to_have_text("3")
     expect(page.locator("#reasons")).to_contain_text("blur in the wrong place: 1")
