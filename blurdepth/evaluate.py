@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from blurdepth import __version__
 from blurdepth.depth import BLURRED, MIXED, STATIC, fit_affine
 from blurdepth.errors import InputError
-from blurdepth.files import read_array, write_atomically
-from blurdepth.images import Linear, Rgb, linear_to_srgb, read_image
+from blurdepth.files import write_atomically
+from blurdepth.images import Linear, Rgb, linear_to_srgb
 from blurdepth.metrics import METRICS, Regions, align, mean_metrics, metrics_by_region
 from blurdepth.render import Range, depth_range
+from blurdepth.store.records import Sample
 from blurdepth.workspace import Workspace
 
 Map = NDArray[np.float32]
@@ -110,9 +111,18 @@ def benchmark_examples(workspace: Workspace, benchmark: str) -> Iterator[Example
         return
     workspace.store.versions.version(benchmark)
     for sample in workspace.store.samples.samples_of_version(benchmark):
-        regions = read_image(workspace.pictures.path(sample.regions))[..., 0]
-        target = read_array(workspace.arrays.path(sample.target))
-        yield Example(sample.frame_id, workspace.pictures.picture(sample.image), target, regions)
+        yield sample_example(workspace, sample)
+
+
+def sample_example(workspace: Workspace, sample: Sample) -> Example:
+    """A sample's image with its target.
+
+    Raises:
+        NotFoundError: one of its files is gone.
+    """
+    regions = workspace.pictures.picture(sample.regions)[..., 0]
+    picture, target = workspace.pictures.picture(sample.image), workspace.arrays.array(sample.target)
+    return Example(sample.frame_id, picture, target, regions)
 
 
 def _read_scene(path: Path) -> Example:

@@ -10,6 +10,7 @@ import gradio as gr
 from blurdepth import jobs
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
+from blurdepth.evaluate import compare, sample_example
 from blurdepth.images import read_bytes
 from blurdepth.recipe import PRESETS
 from blurdepth.render import depth_picture, difference_picture
@@ -101,16 +102,12 @@ class Endpoints:
         self, model_a: str, model_b: str, frame: dict[str, Any] | None = None, sample: str = ""
     ) -> dict[str, Any]:
         """Two models on a frame or on a sample: pictures `a`, `b` and `difference`, and `metrics` for a sample."""
-        from blurdepth.evaluate import compare
-
         if bool(frame) == bool(sample):
             raise InputError("Give either a frame or a sample to compare on.")
         target = regions = None
         if sample:
-            found = self._workspace.store.samples.sample(sample)
-            rgb = self._workspace.pictures.picture(found.image)
-            target = self._workspace.arrays.array(found.target)
-            regions = self._workspace.pictures.picture(found.regions)[..., 0]
+            example = sample_example(self._workspace, self._workspace.store.samples.sample(sample))
+            rgb, target, regions = example.rgb, example.target, example.regions
         else:
             rgb = self._workspace.pictures.picture(self._frame(frame).image)
         first, second = (self._workspace.estimator(name).predict_inverse(rgb) for name in (model_a, model_b))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import BUNDLED
-from blurdepth.evaluate import compare
+from blurdepth.evaluate import compare, sample_example
 from blurdepth.images import LIMITS, Rgb, read_bytes
 from blurdepth.metrics import METRICS, MetricInfo
 from blurdepth.render import depth_picture, difference_picture
@@ -203,12 +203,8 @@ class CompareTab:
         raise InputError("No frame is chosen: drop a picture, or press a sample or an example.")
 
     def _sample_subject(self, sample: Sample) -> _Subject:
-        return _Subject(
-            self.workspace.pictures.picture(sample.image),
-            f"sample {sample.id}, {sample.status}",
-            self.workspace.arrays.array(sample.target),
-            self.workspace.pictures.picture(sample.regions)[..., 0],
-        )
+        example = sample_example(self.workspace, sample)
+        return _Subject(example.rgb, f"sample {sample.id}, {sample.status}", example.target, example.regions)
 
     def show_mode(self, mode: str) -> tuple[Any, ...]:
         """Show one of the three views."""
