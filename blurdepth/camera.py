@@ -190,3 +190,21 @@ class ScaleAssumption:
     def to_json(self) -> dict[str, float]:
         """The three numbers by their names."""
         return asdict(self)
+
+
+_SCALE_RANGES = {"camera_height_m": (0.2, 20.0), "fov_x_deg": (20.0, 150.0), "far_m": (10.0, 1000.0)}
+
+
+def scale_from_json(value: object) -> ScaleAssumption:
+    """The inverse of `ScaleAssumption.to_json`; what is left out is as usual.
+
+    Raises:
+        InputError: it has names that mean nothing, or a value is outside its range.
+    """
+    given = _members(value, "The scale", set(_SCALE_RANGES))
+    numbers = {name: _number(number, name) for name, number in given.items()}
+    for name, number in numbers.items():
+        low, high = _SCALE_RANGES[name]
+        if not low <= number <= high:
+            raise InputError(f"{name} is {number:g}: use {low:g} to {high:g}.")
+    return ScaleAssumption(**numbers)

@@ -129,6 +129,13 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
+def encode_jpeg(rgb: Rgb, quality: int = 88) -> bytes:
+    """The bytes of a JPEG file, for pictures that are looked at and not kept."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
 def content_hash(data: bytes) -> str:
     """SHA-256 of `data` in hex, which names it everywhere.
 

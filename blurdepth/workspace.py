@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,40 +19,14 @@ from blurdepth.errors import InputError, ModelError, StorageError
 from blurdepth.estimators import BUNDLED, Estimator, EstimatorCache, OnBytes
 from blurdepth.files import ContentFolder, write_atomically
 from blurdepth.generators import Variant
-from blurdepth.generators.exposure import generate_variant
-from blurdepth.images import Rgb, content_hash, decode_image, encode_png
-from blurdepth.prompts import Condition, parse_prompt
+from blurdepth.images import Rgb, content_hash, decode_image, encode_png, read_labels
+from blurdepth.movers import propose_movers
 from blurdepth.render import depth_picture, depth_range, shrink, thumbnail
+from blurdepth.setups import Setup
 from blurdepth.store import Store
 from blurdepth.store.records import Frame, Prediction, Sample
 
 MAX_FRAME_PIXELS = 1920 * 1088
-MAX_VARIANTS = 50
-BACKENDS = ("exposure",)
-
-
-@dataclass(frozen=True)
-class GenerationRequest:
-    """What is asked of a generator. Variant k of it has the seed `seed + k`."""
-
-    prompt: str
-    negative: str = ""
-    variants: int = 4
-    seed: int = 0
-    backend: str = "exposure"
-    model: str = BUNDLED
-    scale: ScaleAssumption = field(default_factory=ScaleAssumption)
-
-    def __post_init__(self) -> None:
-        for name in ("variants", "seed"):
-            if type(getattr(self, name)) is not int:
-                raise InputError(f"{name} is {getattr(self, name)!r}: give a whole number.")
-        if not 1 <= self.variants <= MAX_VARIANTS:
-            raise InputError(f"{self.variants} variants were asked for: choose 1 to {MAX_VARIANTS}.")
-        if not 0 <= self.seed < 2**31:
-            raise InputError(f"The seed is {self.seed}: choose a whole number from 0 to {2**31 - 1}.")
-        if self.backend not in BACKENDS:
-            raise InputError(f"The backend {self.backend!r} is not known: use {' or '.join(BACKENDS)}.")
 
 
 def default_data_folder() -> Path:
@@ -147,64 +119,55 @@ class Workspace:
         self.store.samples.add_prediction(prediction)
         return prediction, values
 
-    def inverse_depth(self, frame: Frame, request: GenerationRequest) -> tuple[Prediction, NDArray[np.float32]]:
-        """The teacher's depth of a frame in 1/m: as predicted, or by the request's assumption of scale."""
-        prediction, values = self.estimate(frame, request.model)
+    def metres(self, frame: Frame, model: str, scale: ScaleAssumption) -> tuple[Prediction, NDArray[np.float32]]:
+        """A model's depth of a frame in 1/m, (H, W): as predicted, or by the assumption of scale."""
+        prediction, values = self.estimate(frame, model)
         if prediction.kind == "affine_inverse_depth":
-            near_m, far_m = request.scale.range_m(frame.width, frame.height)
+            near_m, far_m = scale.range_m(frame.width, frame.height)
             values = metres_from_affine(values, near_m, far_m)
         return prediction, values
 
-    def generate(self, frame: Frame, request: GenerationRequest) -> Iterator[Sample]:
-        """Make the variants of a request, each kept as a pending sample before it is handed out.
+    def proposed_ids(self, frame: Frame, model: str) -> NDArray[np.uint8]:
+        """(H, W) ids of what could move in a frame, by a model's depth and the picture; found once and kept."""
+        prediction, values = self.estimate(frame, model)
+        name = f"movers/{__version__}/{prediction.array.removesuffix('.npy')}.png"
+        path = self._derived(name, lambda: propose_movers(self.pictures.picture(frame.image), values))
+        return read_labels(path, values.shape)
 
-        A variant that was made before (same frame, words, seed, teacher and code) is handed out as it is kept, with
-        whatever was decided about it. Closing the iterator cancels what is left.
+    def object_ids(self, frame: Frame, setup: Setup) -> NDArray[np.uint8]:
+        """(H, W) ids of who was chosen to move."""
+        shape = (frame.height, frame.width)
+        return read_labels(self.pictures.path(setup.ids), shape) if setup.ids else np.zeros(shape, np.uint8)
+
+    def setup(self, frame_id: str, setup_id: str) -> Setup:
+        """What was set for a frame; without an id, nothing.
 
         Raises:
-            InputError: the prompt is refused; see `parse_prompt`.
+            NotFoundError: there is no such setup.
+            InputError: it belongs to another frame.
         """
-        condition = parse_prompt(request.prompt, request.negative).condition
-        teacher, inverse_depth = self.inverse_depth(frame, request)
-        rgb = self.pictures.picture(frame.image)
-        for seed in range(request.seed, request.seed + request.variants):
-            yield self._variant(frame, rgb, teacher, inverse_depth, condition, request, seed)
+        setup = self.store.setups.setup(setup_id) if setup_id else Setup(frame_id)
+        if setup.frame_id != frame_id:
+            raise InputError("What was set belongs to another frame: choose this frame again.")
+        return setup
 
-    def _variant(
-        self,
-        frame: Frame,
-        rgb: Rgb,
-        teacher: Prediction,
-        inverse_depth: NDArray[np.float32],
-        condition: Condition,
-        request: GenerationRequest,
-        seed: int,
-    ) -> Sample:
-        asked = {
-            "prompt": request.prompt,
-            "negative": request.negative,
-            "seed": seed,
-            "backend": request.backend,
-            "scale": request.scale.to_json(),
-            "teacher": teacher.model,
-            "teacher_revision": teacher.revision,
-            "code_version": __version__,
-        }
-        sample_id = content_hash(json.dumps([frame.id, asked], sort_keys=True).encode())[:12]
-        if self.store.samples.has_sample(sample_id):
-            return self.store.samples.sample(sample_id)
-        true_scale = teacher.kind != "affine_inverse_depth"
-        variant = generate_variant(rgb, inverse_depth, condition, seed, request.scale, true_scale)
-        return self._keep(sample_id, frame, variant, inverse_depth, asked)
-
-    def _keep(
+    def keep_variant(
         self,
         sample_id: str,
         frame: Frame,
         variant: Variant,
         inverse_depth: NDArray[np.float32],
-        asked: dict[str, object],
+        asked: Mapping[str, object],
     ) -> Sample:
+        """Keep a variant as a pending sample.
+
+        Args:
+            sample_id: its id.
+            frame: the sharp frame that it was made of.
+            variant: what was made.
+            inverse_depth: (H, W) of the sharp frame, in the unit of the variant's target.
+            asked: what decided it, for the provenance.
+        """
         sample = Sample(
             id=sample_id,
             frame_id=frame.id,
@@ -274,7 +237,7 @@ class Workspace:
     def _draw_target(self, sample: Sample) -> Rgb:
         return depth_picture(self.arrays.array(sample.target), depth_range(self.arrays.array(sample.sharp_target)))
 
-    def _derived(self, name: str, draw: Callable[[], Rgb]) -> Path:
+    def _derived(self, name: str, draw: Callable[[], NDArray[np.uint8]]) -> Path:
         path = self.folder / "previews" / name
         if not path.is_file():
             write_atomically(path, encode_png(draw()))

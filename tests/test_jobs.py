@@ -17,9 +17,10 @@ import pytest
 
 from blurdepth import jobs
 from blurdepth.errors import BlurdepthError, InputError, ModelError, NotFoundError
+from blurdepth.generation import GenerationRequest, generate
 from blurdepth.recipe import PRESET_FOLDER
 from blurdepth.store.records import Job
-from blurdepth.workspace import GenerationRequest, Workspace
+from blurdepth.workspace import Workspace
 from tests.conftest import street_frame
 
 SECONDS = 120
@@ -41,7 +42,7 @@ def workspace(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch)
     made = Workspace(tmp_path / "data")
     frame = made.add_frame(street_frame(), "street.png")
     request = GenerationRequest("cars speeding past, motion blur", variants=3, model=str(tiny_model))
-    made.store.samples.decide([sample.id for sample in made.generate(frame, request)], "accept")
+    made.store.samples.decide([sample.id for sample in generate(made, frame, request)], "accept")
     made.store.versions.snapshot()
     yield made
     for process in psutil.Process().children(recursive=True):

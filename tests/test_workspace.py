@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from blurdepth.errors import InputError, ModelError
+from blurdepth.generation import GenerationRequest, generate
 from blurdepth.store.records import Counts
-from blurdepth.workspace import GenerationRequest, Workspace
+from blurdepth.workspace import Workspace
 from tests.conftest import street_frame
 
 PROMPT = "cars speeding past in dense fog, motion blur"
@@ -56,7 +57,7 @@ def test_depth_is_estimated_once_a_revision(workspace: Workspace, tiny_model: Pa
 
 def test_variants_are_pending_samples_with_their_origin(workspace: Workspace, request_: GenerationRequest) -> None:
     frame = workspace.add_frame(street_frame(), "street.png")
-    samples = list(workspace.generate(frame, request_))
+    samples = list(generate(workspace, frame, request_))
     assert workspace.store.samples.counts() == Counts(pending=3)
     for number, sample in enumerate(samples):
         made = sample.provenance
@@ -75,7 +76,7 @@ def test_the_same_seed_gives_the_same_variant_in_any_folder(
     workspace: Workspace, request_: GenerationRequest, tmp_path: Path
 ) -> None:
     other = Workspace(tmp_path / "other")
-    first = [list(each.generate(each.add_frame(street_frame(), "x.png"), request_)) for each in (workspace, other)]
+    first = [list(generate(each, each.add_frame(street_frame(), "x.png"), request_)) for each in (workspace, other)]
     assert [(one.id, one.image, one.target) for one in first[0]] == [
         (one.id, one.image, one.target) for one in first[1]
     ]
@@ -83,14 +84,14 @@ def test_the_same_seed_gives_the_same_variant_in_any_folder(
 
 def test_asking_again_keeps_what_was_decided(workspace: Workspace, request_: GenerationRequest) -> None:
     frame = workspace.add_frame(street_frame(), "street.png")
-    first = next(workspace.generate(frame, request_))
+    first = next(generate(workspace, frame, request_))
     workspace.store.samples.decide([first.id], "accept")
-    assert [sample.status for sample in workspace.generate(frame, request_)] == ["accepted", "pending", "pending"]
+    assert [sample.status for sample in generate(workspace, frame, request_)] == ["accepted", "pending", "pending"]
     assert workspace.store.samples.counts().total == 3
 
 
 def test_a_cancelled_request_keeps_what_is_finished(workspace: Workspace, request_: GenerationRequest) -> None:
-    making = workspace.generate(workspace.add_frame(street_frame(), "street.png"), request_)
+    making = generate(workspace, workspace.add_frame(street_frame(), "street.png"), request_)
     next(making)
     making.close()  # type: ignore[attr-defined]
     assert workspace.store.samples.counts() == Counts(pending=1)
@@ -116,7 +117,7 @@ def test_a_bad_request_is_refused(values: dict[str, object]) -> None:
 def test_a_bad_prompt_makes_nothing(workspace: Workspace, tiny_model: Path, prompt: str) -> None:
     frame = workspace.add_frame(street_frame(), "street.png")
     with pytest.raises(InputError) as raised:
-        list(workspace.generate(frame, GenerationRequest(prompt, model=str(tiny_model))))
+        list(generate(workspace, frame, GenerationRequest(prompt, model=str(tiny_model))))
     assert 20 < len(str(raised.value)) < 400
     assert workspace.store.samples.counts().total == 0
 
@@ -124,7 +125,7 @@ def test_a_bad_prompt_makes_nothing(workspace: Workspace, tiny_model: Path, prom
 def test_training_samples_are_files_with_a_side(workspace: Workspace, request_: GenerationRequest) -> None:
     for seed in (0, 1):
         frame = workspace.add_frame(street_frame(seed), "street.png")
-        workspace.store.samples.decide([sample.id for sample in workspace.generate(frame, request_)], "accept")
+        workspace.store.samples.decide([sample.id for sample in generate(workspace, frame, request_)], "accept")
     version = workspace.store.versions.snapshot()
     samples = workspace.training_samples(version.id, "by_frame", 0.2, seed=0)
     assert {sample.split for sample in samples} == {"train", "val"}
@@ -139,7 +140,7 @@ def test_a_job_without_checkpoint_is_no_model(workspace: Workspace) -> None:
 
 
 def test_pictures_of_depth_are_drawn_once(workspace: Workspace, request_: GenerationRequest) -> None:
-    sample = next(workspace.generate(workspace.add_frame(street_frame(), "street.png"), request_))
+    sample = next(generate(workspace, workspace.add_frame(street_frame(), "street.png"), request_))
     path = workspace.target_picture(sample)
     before = path.stat().st_mtime_ns
     assert workspace.target_picture(sample).stat().st_mtime_ns == before

@@ -18,9 +18,9 @@ from blurdepth import __version__
 from blurdepth.cli import commands
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import BUNDLED
+from blurdepth.generation import BACKENDS, MAX_VARIANTS
 from blurdepth.recipe import PRESETS
 from blurdepth.store.records import SAMPLE_STATUSES
-from blurdepth.workspace import BACKENDS, MAX_VARIANTS
 
 _MOTION_EXAMPLE = (
     'MOTION.json, over the whole exposure: {"fov_x_deg": 80, "camera": {"translation_m": [0, 0, 1.2], '

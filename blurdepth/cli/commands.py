@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from blurdepth import generation
 from blurdepth import jobs as background
 from blurdepth.camera import motion_from_json
 from blurdepth.depth import to_inverse_depth
 from blurdepth.errors import InputError
 from blurdepth.files import encode_array, read_array, write_atomically
+from blurdepth.generation import GenerationRequest
 from blurdepth.images import encode_png, linear_to_srgb, read_bytes, read_image, read_labels, srgb_to_linear
 from blurdepth.render import depth_picture, depth_range
 from blurdepth.reports import job_report, sample_report
 from blurdepth.store.records import Job
-from blurdepth.workspace import GenerationRequest, Workspace, default_data_folder
+from blurdepth.workspace import Workspace, default_data_folder
 
 DEFAULT_PROMPT = "cars speeding past on a foggy street, strong motion blur"
 DEFAULT_NEGATIVE = "static cars, sharp car details"
@@ -102,7 +104,7 @@ def generate(args: Namespace) -> Output:
     made = []
     for data, name in [(read_bytes(path), path.name) for path in args.frames]:
         frame = workspace.add_frame(data, name)
-        made += [sample_report(workspace, sample) for sample in workspace.generate(frame, request)]
+        made += [sample_report(workspace, sample) for sample in generation.generate(workspace, frame, request)]
     return {"samples": made}, _sample_lines(made)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,7 @@ from blurdepth.errors import InputError
 from blurdepth.exposure import Exposure, expose, motion_flow, regions
 from blurdepth.generators import Variant
 from blurdepth.images import Rgb, linear_to_srgb, srgb_to_linear
-from blurdepth.movers import propose_movers
-from blurdepth.prompts.condition import MAX_EXPOSURE_S, MAX_SPEED_MPS, MIN_EXPOSURE_S, Condition
+from blurdepth.prompts.condition import MAX_EXPOSURE_S, MAX_PAN_DEG, MAX_SPEED_MPS, MIN_EXPOSURE_S, Condition
 from blurdepth.weather import Weather, apply_falling, apply_scene, apply_sensor
 
 F32 = NDArray[np.float32]
@@ -33,55 +33,97 @@ HEADINGS: dict[str, Vector] = {
 }
 
 
-def generate_variant(
-    rgb: Rgb,
-    inverse_depth: F32,
-    condition: Condition,
-    seed: int,
-    scale: ScaleAssumption,
-    true_scale: bool = False,
-) -> Variant:
-    """One variant of a frame around a condition; the same arguments give the same bytes.
+@dataclass(frozen=True)
+class Movers:
+    """Who may move in a frame.
 
-    By chance, speeds vary by 30 % and strengths by 20 %, and which of the proposed movers move and where to.
-    The exposure is made longer where the blur would hardly be seen, and shorter where it would leave nothing.
+    Attributes:
+        ids: (H, W) uint8, 0 = static world.
+        velocities_mps: by id, in camera axes, as set by hand: then these move, exactly so. None where the condition
+            and chance say who of them moves, and how.
+    """
+
+    ids: Ids
+    velocities_mps: Mapping[int, Vector] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a variant will show, before any pixel is made: the condition and all motion, with chance settled.
+
+    Attributes:
+        camera_instead: objects were asked to move, but none is known in the frame: the camera moves in their place.
+    """
+
+    condition: Condition
+    motion: Motion
+    seed: int
+    camera_instead: bool = False
+
+
+def plan_variant(inverse_depth: F32, condition: Condition, seed: int, scale: ScaleAssumption, movers: Movers) -> Plan:
+    """Settle chance: the same arguments give the same plan.
+
+    Speeds vary by 30 % and strengths by 20 %, and which of the proposed movers move and where to. The exposure is made
+    longer where the blur would hardly be seen, and shorter where it would leave nothing. What was set by hand stays as
+    it was set, and so does its exposure.
+
+    Args:
+        inverse_depth: (H, W) float32 1/m.
+        condition: what to show.
+        seed: 0 or more.
+        scale: the assumed field of view.
+        movers: who may move, of the same size.
+
+    Raises:
+        InputError: only objects may move and the frame shows none.
+    """
+    chance = np.random.default_rng([seed, 0])
+    condition = _vary(condition, chance)
+    if movers.velocities_mps:
+        return Plan(condition, _plan_by_hand(condition, movers.velocities_mps, scale.fov_x_deg, chance), seed)
+    camera_instead = bool(condition.object_speed_mps) and not movers.ids.any()
+    if camera_instead:
+        condition = _move_camera_instead(condition)
+    motion = _plan(condition, movers.ids, scale.fov_x_deg, chance)
+    luck = float(chance.uniform(0.6, 1.0))
+    stretch = _stretch(motion, condition.exposure_s, inverse_depth, movers.ids, luck)
+    condition = replace(
+        condition, exposure_s=condition.exposure_s * stretch, pan_deg=min(condition.pan_deg * stretch, MAX_PAN_DEG)
+    )
+    return Plan(condition, _longer(motion, stretch), seed, camera_instead)
+
+
+def take_variant(
+    rgb: Rgb, inverse_depth: F32, ids: Ids, plan: Plan, scale: ScaleAssumption, true_scale: bool = False
+) -> Variant:
+    """Make the variant that was planned, at the size of `rgb`; the same arguments give the same bytes.
 
     Args:
         rgb: (H, W, 3) uint8 sRGB, sharp.
         inverse_depth: (H, W) float32 1/m.
-        condition: what to show.
-        seed: 0 or more.
-        scale: the assumed field of view, and the farthest distance, which for the air is the sky.
+        ids: (H, W) uint8 of the plan's movers; others may be there too.
+        plan: by `plan_variant`, at this size or another.
+        scale: its farthest distance is the sky, for the air.
         true_scale: the depth's metres are not assumed: nothing but inverse depth 0 is sky.
 
     Raises:
-        InputError: frame and depth differ in size, or the depth isn't usable (see `expose`), or only objects may
-            move and the frame shows none.
+        InputError: frame and depth differ in size, or the depth isn't usable (see `expose`).
     """
     if rgb.shape[:2] != inverse_depth.shape:
         raise InputError(f"The frame is {rgb.shape[:2]} but its depth {inverse_depth.shape}: estimate it again.")
-    chance = np.random.default_rng([seed, 0])
-    condition = _vary(condition, chance)
-    ids = propose_movers(inverse_depth) if condition.object_speed_mps else np.zeros(rgb.shape[:2], np.uint8)
-    if condition.object_speed_mps and not ids.any():
-        condition = _move_camera_instead(condition)
-    motion = _plan(condition, ids, scale.fov_x_deg, chance)
-    stretch = _stretch(motion, condition.exposure_s, inverse_depth, ids, float(chance.uniform(0.6, 1.0)))
-    condition = replace(
-        condition, exposure_s=condition.exposure_s * stretch, pan_deg=min(condition.pan_deg * stretch, 20.0)
-    )
-    motion = _longer(motion, stretch)
     air = inverse_depth if true_scale else _without_sky(inverse_depth, scale)
-    exposure, pixels = _photograph(srgb_to_linear(rgb), inverse_depth, air, condition, motion, ids, seed)
+    linear = srgb_to_linear(rgb)
+    exposure, pixels = _photograph(linear, inverse_depth, air, plan.condition, plan.motion, ids, plan.seed)
     return Variant(
         rgb=pixels,
         mean_inverse_depth=exposure.mean_inverse_depth,
         regions=regions(exposure),
-        condition=condition,
-        motion=motion,
-        seed=seed,
+        condition=plan.condition,
+        motion=plan.motion,
+        seed=plan.seed,
         backend=BACKEND,
-        scores=_score(exposure, motion, ids),
+        scores=_score(exposure, plan.motion, ids),
     )
 
 
@@ -158,6 +200,14 @@ def _plan(condition: Condition, ids: Ids, fov_x_deg: float, chance: np.random.Ge
     drift = 0.05 * float(chance.standard_normal()) if condition.camera_speed_mps else 0.0
     rotation = (float(shake[0]), pan + drift + float(shake[1]), float(shake[2]) / 2)
     return Motion(fov_x_deg, (0.0, 0.0, condition.camera_speed_mps * seconds), rotation, objects)
+
+
+def _plan_by_hand(
+    condition: Condition, velocities_mps: Mapping[int, Vector], fov_x_deg: float, chance: np.random.Generator
+) -> Motion:
+    seconds = condition.exposure_s
+    objects = {number: (x * seconds, y * seconds, z * seconds) for number, (x, y, z) in velocities_mps.items()}
+    return replace(_plan(condition, np.zeros((1, 1), np.uint8), fov_x_deg, chance), objects=objects)
 
 
 def _stretch(motion: Motion, exposure_s: float, inverse_depth: F32, ids: Ids, luck: float) -> float:

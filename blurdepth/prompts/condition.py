@@ -9,7 +9,7 @@ from blurdepth.errors import InputError
 from blurdepth.weather import Weather
 
 MIN_EXPOSURE_S, MAX_EXPOSURE_S = 1 / 500, 0.5
-MAX_SPEED_MPS = 60.0
+MAX_SPEED_MPS, MAX_PAN_DEG = 60.0, 20.0
 DIRECTIONS = (None, "left", "right", "oncoming")
 
 
@@ -47,8 +47,10 @@ class Condition:
                 raise InputError(f"{name} is {getattr(self, name)}: use 0 to {MAX_SPEED_MPS:.0f} m/s.")
         if self.camera_still and self.camera_speed_mps:
             raise InputError(f"The camera is to stand still and to move at {self.camera_speed_mps} m/s: choose one.")
-        if not 0 <= self.pan_deg <= 20 or not 0 <= self.shake <= 1:
-            raise InputError(f"pan_deg {self.pan_deg}, shake {self.shake}: use 0 to 20 degrees and 0 to 1.")
+        if not 0 <= self.pan_deg <= MAX_PAN_DEG or not 0 <= self.shake <= 1:
+            raise InputError(
+                f"pan_deg {self.pan_deg}, shake {self.shake}: use 0 to {MAX_PAN_DEG:g} degrees and 0 to 1."
+            )
         if not MIN_EXPOSURE_S <= self.exposure_s <= MAX_EXPOSURE_S:
             raise InputError(f"exposure_s is {self.exposure_s}: use {MIN_EXPOSURE_S} to {MAX_EXPOSURE_S} seconds.")
         if self.direction not in DIRECTIONS:

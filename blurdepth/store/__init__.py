@@ -1,4 +1,4 @@
-"""The only place that knows SQL: one SQLite file for frames, samples, decisions, versions and jobs."""
+"""The only place that knows SQL: one SQLite file for frames, samples, decisions, setups, versions and jobs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from blurdepth.store.database import Database
 from blurdepth.store.jobs import Jobs
 from blurdepth.store.samples import Samples
+from blurdepth.store.setups import Setups
 from blurdepth.store.versions import Versions
 
 
@@ -23,5 +24,6 @@ class Store:
     def __init__(self, path: Path) -> None:
         database = Database(path)
         self.samples = Samples(database)
+        self.setups = Setups(database)
         self.versions = Versions(database)
         self.jobs = Jobs(database)

@@ -73,3 +73,12 @@ def m001_create_tables(db: Sqlite) -> None:
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} only grows'); END"
             )
+
+
+@migrations()
+def m003_create_setups(db: Sqlite) -> None:
+    """Who moves in a frame, and its assumed scale, as set by hand; a setup is never changed."""
+    db.execute(
+        "CREATE TABLE setups (id TEXT PRIMARY KEY, frame_id TEXT NOT NULL REFERENCES frames(id), "
+        "settings TEXT NOT NULL, created_at TEXT NOT NULL) STRICT"
+    )

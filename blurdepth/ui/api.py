@@ -11,13 +11,14 @@ from blurdepth import jobs
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.evaluate import compare, sample_example
+from blurdepth.generation import GenerationRequest, generate
 from blurdepth.images import read_bytes
 from blurdepth.recipe import PRESETS
 from blurdepth.render import depth_picture, difference_picture
 from blurdepth.reports import job_report, sample_report
 from blurdepth.store.records import Frame
 from blurdepth.ui.shared import told, uploaded
-from blurdepth.workspace import GenerationRequest, Workspace
+from blurdepth.workspace import Workspace
 
 _ACTOR = "endpoint"
 
@@ -60,7 +61,7 @@ class Endpoints:
     ) -> dict[str, Any]:
         """Add variants of a frame as pending `samples`: id, image, target, status, scores."""
         request = GenerationRequest(prompt, negative, variants, seed, backend, model)
-        made = self._workspace.generate(self._frame(frame), request)
+        made = generate(self._workspace, self._frame(frame), request)
         return {"samples": [sample_report(self._workspace, sample) for sample in made]}
 
     def samples(self, status: str | None = None) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Page:
 
     def _connect_ways_on(self) -> None:
         ways = (
-            (self.generate.onward, "curate"),
+            (self.generate.results.onward, "curate"),
             (self.curate.onward, "train"),
         )
         for button, name in ways:
@@ -95,24 +95,16 @@ class Page:
 
     def _connect_start(self) -> None:
         tab = self.generate
-        restored = [
-            tab.frame_id,
-            tab.prompt,
-            tab.negative,
-            tab.model,
-            tab.shown,
-            tab.variants,
-            tab.onward,
-        ]
         loaded = self.blocks.load(self.recognise, self.memory, self.memory, **LIGHT)
-        loaded.then(tab.restore, [self.memory, tab.frame_id], restored, **LIGHT).then(
-            tab.show_frame, [tab.frame_id, tab.model], tab.frame, **LIGHT
-        )
+        desk = [tab.desk.notice, tab.desk.editor]
+        remembered = [self.memory, tab.input.frame_id, tab.words.reading]
+        loaded.then(tab.restore, remembered, tab.restored, **LIGHT).then(tab.desk.show, tab.looked_at, desk, **LIGHT)
         loaded.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
         timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)
         timer.tick(self.header_now, None, self.header, **LIGHT)
         timer.tick(told(self.train.watch), [self.train.job, self.train.seen], self.train.view, **LIGHT)
-        self.generate_tab.select(tab.refresh, [tab.shown, tab.selected], tab.variants, **LIGHT)
+        results = tab.results
+        self.generate_tab.select(results.refresh, [results.shown, results.selected], results.variants, **LIGHT)
         for event in (self.generate.ended, *self.curate.decisions):
             event.then(self.header_now, None, self.header, **LIGHT)
 

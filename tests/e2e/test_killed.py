@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from blurdepth import jobs
-from blurdepth.workspace import GenerationRequest, Workspace
+from blurdepth.generation import GenerationRequest, generate
+from blurdepth.workspace import Workspace
 from tests.conftest import street_frame
 from tests.e2e.conftest import start_app
 
@@ -21,7 +22,7 @@ def with_running_finetune(workspace: Workspace, tiny_model: Path, recipe: Path) 
     """Decide on a few samples and start a long fine-tune; returns its job once it is at work."""
     frame = workspace.add_frame(street_frame(), "street.png")
     request = GenerationRequest("cars speeding past, motion blur", variants=3, model=str(tiny_model))
-    ids = [sample.id for sample in workspace.generate(frame, request)]
+    ids = [sample.id for sample in generate(workspace, frame, request)]
     workspace.store.samples.decide(ids, "accept")
     version = workspace.store.versions.snapshot()
     job = jobs.submit_finetune(workspace, version.id, str(tiny_model), str(recipe))

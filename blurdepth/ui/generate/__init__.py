@@ -1,0 +1,202 @@
+"""Tab 1: a sharp frame in, blurred and adverse variants of it out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from blurdepth.errors import BlurdepthError, InputError
+from blurdepth.generation import MAX_VARIANTS, GenerationRequest, generate
+from blurdepth.store.records import Frame
+from blurdepth.ui import html
+from blurdepth.ui.chips import chosen_condition
+from blurdepth.ui.editor import ask, chosen_setup
+from blurdepth.ui.generate.frame import FrameDesk, FrameInput
+from blurdepth.ui.generate.results import Results
+from blurdepth.ui.generate.words import Words
+from blurdepth.ui.shared import HEAVY, LIGHT, download_progress, told
+from blurdepth.workspace import Workspace
+
+# On a phone the results lie below the form: bring them into view. What it returns is what the handler gets.
+_LOOK_AT_RESULTS = """(...asked) => {
+  if (innerWidth < 700) document.getElementById('generate-status')?.scrollIntoView();
+  return asked;
+}"""
+
+
+class GenerateTab:
+    """The components and handlers of this tab.
+
+    Args:
+        workspace: the data folder.
+        memory: what this browser remembers: frame, words, model, who moves, and the variants last made.
+    """
+
+    def __init__(self, workspace: Workspace, memory: gr.BrowserState) -> None:
+        self.workspace = workspace
+        self.memory = memory
+        gr.Markdown("Bring a sharp frame, and say in words what the weather is and what moves.")
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                self.input = FrameInput(workspace)
+                self.words = Words()
+                self._lay_out_start()
+            with gr.Column(scale=3, min_width=320):
+                self.desk = FrameDesk(workspace)
+                self.results = Results(workspace)
+        self._connect_start()
+        self._connect_frame()
+        self._connect_memory()
+
+    def _lay_out_start(self) -> None:
+        self.number = gr.Slider(1, MAX_VARIANTS, value=4, step=1, label="Variants")
+        with gr.Row():
+            self.start = gr.Button("Generate", variant="primary", scale=3, elem_id="generate")
+            self.cancel = gr.Button("Cancel", scale=1, min_width=90, interactive=False, elem_id="cancel")
+        gr.Markdown("Exposure simulator: on this computer's processor, about a second each.", elem_classes="bd-note")
+        with gr.Accordion("Seed and depth model", open=False):
+            self.seed = gr.Number(None, label="Seed: empty for a new one each time", precision=0)
+            self.input.lay_out_model()
+
+    def _connect_start(self) -> None:
+        results, buttons = self.results, [self.start, self.cancel]
+        asked = [self.input.frame_id, *self.words.all, self.desk.editor, self.number, self.seed, self.input.model]
+        order = gr.State()
+        begun = self.start.click(told(self.order), asked, [order, *buttons], js=_LOOK_AT_RESULTS, **LIGHT)
+        outputs = [results.status, results.variants, results.shown, results.onward]
+        self.made = begun.then(self.generate, [self.input.frame_id, order], outputs, **HEAVY)
+        self.ended = self.made.then(self.end, None, buttons, **LIGHT)
+        self.made.failure(self.end, None, buttons, **LIGHT)
+        self.stopped = self.cancel.click(self.cancelled, None, [results.status, *buttons], cancels=[self.made], **LIGHT)
+
+    def _connect_frame(self) -> None:
+        desk, model = [self.desk.notice, self.desk.editor], self.input.model
+        panel = [self.input.upload, self.input.frame_id, *desk, *self.results.all]
+        # A new frame ends what is being made of the old one.
+        came = (
+            self.input.upload.upload(self.take_upload, self.input.upload, panel, cancels=[self.made], **LIGHT),
+            self.input.examples.click(self.take_example, None, panel, cancels=[self.made], **LIGHT),
+        )
+        self.looked_at = [self.input.frame_id, model, self.memory]
+        for event in came:
+            self._remember_after(event)
+            event.then(self.end, None, [self.start, self.cancel], **LIGHT).then(
+                self.desk.show, self.looked_at, desk, **HEAVY
+            )
+        self._remember_after(model.change(self.desk.show, self.looked_at, desk, **HEAVY))
+
+    def _connect_memory(self) -> None:
+        for event in (self.ended, self.stopped):
+            self._remember_after(event)
+        for changed in (
+            self.words.prompt.blur,
+            self.words.negative.blur,
+            self.words.reading.edit,
+            self.desk.editor.edit,
+        ):
+            self._remember_after(changed(lambda: None, None, None, **LIGHT))
+
+    def _remember_after(self, event: Any) -> None:
+        remembered = [self.input.frame_id, *self.words.all, self.input.model, self.results.shown, self.desk.editor]
+        event.then(self.remember, [self.memory, *remembered], self.memory, **LIGHT)
+
+    def take_upload(self, path: str | None) -> tuple[Any, ...]:
+        """Keep the uploaded file as a frame and show it as it was understood, or say why it can't be used."""
+        return self._take(lambda: self.input.keep_upload(path))
+
+    def take_example(self, event: gr.EventData) -> tuple[Any, ...]:
+        """Keep an example frame."""
+        return self._take(lambda: self.input.keep_example(event))
+
+    def _take(self, keep: Callable[[], Frame]) -> tuple[Any, ...]:
+        try:
+            frame = keep()
+        except BlurdepthError as error:
+            return None, "", html.notice(str(error)), ask("", ""), *self.results.nothing()
+        return None, frame.id, *self.desk.estimating(frame), *self.results.nothing()
+
+    def order(
+        self,
+        frame_id: str,
+        prompt: str,
+        negative: str,
+        reading: str,
+        editor: str,
+        number: int,
+        seed: float | None,
+        model: str,
+    ) -> tuple[GenerationRequest, Any, Any]:
+        """What is asked; while it is being made there is no second start, but a cancel."""
+        if not frame_id:
+            raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
+        request = GenerationRequest(
+            prompt,
+            negative,
+            int(number),
+            random.randrange(10**6) if seed is None else int(seed),
+            model=model,
+            condition=chosen_condition(reading),
+            setup=self.workspace.setup(frame_id, chosen_setup(editor)),
+        )
+        return request, gr.update(interactive=False), gr.update(interactive=True)
+
+    def end(self) -> tuple[Any, Any]:
+        """Afterwards there is a start again, and no cancel."""
+        return gr.update(interactive=True), gr.update(interactive=False)
+
+    def cancelled(self) -> tuple[Any, ...]:
+        """Say what becomes of what was made."""
+        return html.notice("Cancelled. The variants that were finished are kept."), *self.end()
+
+    def generate(
+        self,
+        frame_id: str,
+        request: GenerationRequest,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Iterator[tuple[Any, ...]]:
+        """Make the variants, each shown as soon as it is kept."""
+        try:
+            frame = self.workspace.store.samples.frame(frame_id)
+            ids: list[str] = []
+            self.workspace.estimate(frame, request.model, download_progress(progress, request.model))
+            yield self.results.so_far(ids, request.variants)
+            for sample in generate(self.workspace, frame, request):
+                ids.append(sample.id)
+                yield self.results.so_far(ids, request.variants, self._hint(ids))
+        except BlurdepthError as error:
+            yield html.notice(str(error)), *(gr.skip() for _ in range(3))
+
+    def _hint(self, ids: list[str]) -> str:
+        """Say so where the prompt wanted objects to move and none could be told apart."""
+        made = [self.workspace.store.samples.sample(each).provenance for each in ids]
+        if not any(each.get("camera_instead") for each in made):
+            return ""
+        return html.notice(
+            "No car or person could be told apart in this frame, so the camera moves instead. "
+            "Click or paint what should move in the frame above."
+        )
+
+    def remember(self, memory: dict[str, Any], *values: Any) -> dict[str, Any]:
+        """Keep in this browser what a reload should bring back."""
+        *plain, editor = values
+        names = ("frame_id", "prompt", "negative", "reading", "model", "shown")
+        return {**memory, **dict(zip(names, plain, strict=True)), "setup": chosen_setup(editor)}
+
+    @property
+    def restored(self) -> list[Any]:
+        """What `restore` gives values for."""
+        results = self.results
+        return [self.input.frame_id, *self.words.all, self.input.model, results.shown, results.variants, results.onward]
+
+    def restore(self, memory: dict[str, Any], frame_id: str, reading: str) -> tuple[Any, ...]:
+        """Bring back what this browser remembers, unless a frame has come in the meantime."""
+        if frame_id or "reading" not in memory:
+            # The chips get back what they show: an update without a value would cost them their server functions.
+            return tuple(reading if each is self.words.reading else gr.skip() for each in self.restored)
+        frame = self.input.remembered(memory)
+        shown = [each for each in memory["shown"] if frame and self.results.is_of(each, frame.id)]
+        words = (memory["prompt"], memory["negative"], memory["reading"])
+        return frame.id if frame else "", *words, memory["model"], *self.results.restored(shown)

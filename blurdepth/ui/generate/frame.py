@@ -1,0 +1,116 @@
+"""The frame: where it comes in, and where it lies with its depth, its movers and a preview."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from blurdepth.errors import BlurdepthError
+from blurdepth.estimators import BUNDLED, SMALL
+from blurdepth.images import LIMITS, read_bytes
+from blurdepth.store.records import Frame
+from blurdepth.ui import html
+from blurdepth.ui.editor import ask, movers_editor
+from blurdepth.ui.shared import (
+    LIGHT,
+    clicked,
+    download_progress,
+    example_cards,
+    example_frame,
+    frame_input,
+    model_choices,
+    picture_grid,
+    uploaded,
+)
+from blurdepth.workspace import Workspace
+
+NO_FRAME = html.empty(
+    "No frame yet", "Drop or paste a sharp street photo anywhere on this page, or press one of the examples."
+)
+
+
+class FrameInput:
+    """Upload, examples, and the depth model."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.frame_id = gr.State("")
+        self.upload = frame_input("Sharp frame")
+        gr.Markdown(f"{LIMITS}. Drop it, paste it, or press an example:", elem_classes="bd-note")
+        self.examples = picture_grid("Examples", value=html.grid(example_cards()), elem_id="examples")
+        self.suggestion = gr.Button("Real photo? Use Depth Anything V2 Small (100 MB, Apache-2.0)", size="sm")
+
+    def lay_out_model(self) -> None:
+        """The choice of the depth model, which stands lower on the page."""
+        self.model = gr.Dropdown(
+            model_choices(self.workspace),
+            value=BUNDLED,
+            label="Depth model",
+            info="Or type any depth model of the Hugging Face Hub (owner/model), or a folder.",
+            allow_custom_value=True,
+        )
+        self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
+        self.model.change(lambda model: gr.update(visible=model == BUNDLED), self.model, self.suggestion, **LIGHT)
+
+    def keep_upload(self, path: str | None) -> Frame:
+        """Keep the uploaded file as a frame.
+
+        Raises:
+            InputError: it can't be used.
+        """
+        file = uploaded(path)
+        return self.workspace.add_frame(read_bytes(file), file.name)
+
+    def keep_example(self, event: gr.EventData) -> Frame:
+        """Keep an example frame."""
+        path = example_frame(clicked(event))
+        return self.workspace.add_frame(read_bytes(path), path.name)
+
+    def remembered(self, memory: dict[str, Any]) -> Frame | None:
+        """The frame that this browser had last, if it is still kept."""
+        try:
+            return self.workspace.store.samples.frame(str(memory.get("frame_id") or ""))
+        except BlurdepthError:
+            return None
+
+
+class FrameDesk:
+    """The frame with who moves in it, its depth and a preview; or why there is none."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.notice = gr.HTML(NO_FRAME, label="Frame", elem_id="frame")
+        self.editor = movers_editor(workspace)
+
+    def estimating(self, frame: Frame) -> tuple[str, str]:
+        """Notice and editor while the depth is being estimated."""
+        return self._sharp(frame) + html.notice("Estimating its depth…"), ask("", "")
+
+    def show(
+        self,
+        frame_id: str,
+        model: str,
+        memory: dict[str, Any],
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[str, str]:
+        """Notice and editor for a frame as the chosen model sees it, with what was set for it before."""
+        if not frame_id:
+            return NO_FRAME, ask("", "")
+        frame = self.workspace.store.samples.frame(frame_id)
+        try:
+            self.workspace.estimate(frame, model, download_progress(progress, model))
+        except BlurdepthError as error:
+            return self._sharp(frame) + html.notice(str(error)), ask("", "")
+        return "", ask(frame_id, model, self._setup_of(frame, memory))
+
+    def _setup_of(self, frame: Frame, memory: dict[str, Any]) -> str:
+        try:
+            setup = self.workspace.store.setups.setup(str(memory.get("setup") or ""))
+        except BlurdepthError:
+            return ""
+        return setup.id if setup.frame_id == frame.id else ""
+
+    def _sharp(self, frame: Frame) -> str:
+        size = f"{frame.width} × {frame.height} pixels"
+        return html.figure(self.workspace.pictures.path(frame.image), "Sharp frame", size)
