@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blurdepth.errors import InputError
-from blurdepth.prompts import parse_prompt
 from blurdepth.store.records import Counts, Job, Version
 from blurdepth.ui import html
 from blurdepth.ui.plots import HEIGHT, line_chart
@@ -29,6 +28,7 @@ MARKUP = '<img src=x onerror="alert(1)">'
         html.notice(MARKUP),
         html.grid([html.Card(MARKUP, Path("/x.png"), MARKUP, MARKUP, MARKUP)]),
         html.bar(0.5, MARKUP),
+        html.film([(MARKUP, Path("/x.png"), True)], MARKUP),
         html.table((MARKUP,), [(MARKUP, MARKUP)]),
         html.facts({MARKUP: MARKUP}, MARKUP),
         html.log(MARKUP, opened=True),
@@ -42,12 +42,6 @@ def test_markup_in_any_text_stays_text(made: str) -> None:
 
 def test_a_path_with_spaces_and_quotes_stays_one_address() -> None:
     assert html.url_of(Path('/my data/"a".png')) == "gradio_api/file=/my%20data/%22a%22.png"
-
-
-def test_chips_show_what_was_understood_and_what_was_not() -> None:
-    made = html.chips(parse_prompt("dense fog over zebras at night, fast cars"))
-    assert ">night" in made and "fog" in made
-    assert 'bd-ignored">zebras' in made
 
 
 def test_an_error_becomes_a_notice_with_its_sentence() -> None:

@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from blurdepth.prompts import Reading
 from blurdepth.render import Range, css_gradient
 from blurdepth.store.records import Counts, Job, Version
 
@@ -73,13 +72,13 @@ def grid(cards: Iterable[Card], selected: str = "") -> str:
     return f'<div class="bd-grid">{"".join(pieces)}</div>'
 
 
-def chips(reading: Reading) -> str:
-    """What of a prompt was understood, with strengths, and in grey what was not."""
-    known = "".join(f'<span class="bd-chip">{escape(term.label)}</span>' for term in reading.understood)
-    if not reading.ignored:
-        return f'<div class="bd-chips">{known}</div>'
-    words = "".join(f'<span class="bd-chip bd-ignored">{escape(word)}</span>' for word in reading.ignored)
-    return f'<div class="bd-chips">{known}<span class="bd-note">ignored:</span>{words}</div>'
+def film(frames: Iterable[tuple[str, Path, bool]], about: str) -> str:
+    """Small frames in a row, those of the exposure marked, and a line about them."""
+    pieces = (
+        f'<img src="{url_of(path)}" alt="{escape(name)}" title="{escape(name)}"{" class=bd-open" if inside else ""}>'
+        for name, path, inside in frames
+    )
+    return f'<div class="bd-film">{"".join(pieces)}</div><div class="bd-note">{escape(about)}</div>'
 
 
 def depth_scale(span: Range, *, in_metres: bool) -> str:

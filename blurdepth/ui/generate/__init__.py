@@ -14,6 +14,7 @@ from blurdepth.store.records import Frame
 from blurdepth.ui import html
 from blurdepth.ui.chips import chosen_condition
 from blurdepth.ui.editor import ask, chosen_setup
+from blurdepth.ui.generate.clip import ClipInput
 from blurdepth.ui.generate.frame import FrameDesk, FrameInput
 from blurdepth.ui.generate.results import Results
 from blurdepth.ui.generate.words import Words
@@ -42,12 +43,13 @@ class GenerateTab:
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 self.input = FrameInput(workspace)
+                self.clip = ClipInput(workspace)
                 self.words = Words()
                 self._lay_out_start()
             with gr.Column(scale=3, min_width=320):
                 self.desk = FrameDesk(workspace)
                 self.results = Results(workspace)
-        self._connect_start()
+        self._connect_making()
         self._connect_frame()
         self._connect_memory()
 
@@ -61,35 +63,45 @@ class GenerateTab:
             self.seed = gr.Number(None, label="Seed: empty for a new one each time", precision=0)
             self.input.lay_out_model()
 
-    def _connect_start(self) -> None:
-        results, buttons = self.results, [self.start, self.cancel]
-        asked = [self.input.frame_id, *self.words.all, self.desk.editor, self.number, self.seed, self.input.model]
+    def _connect_making(self) -> None:
+        results, buttons, model = self.results, [self.start, self.clip.start, self.cancel], self.input.model
+        desk = [self.desk.notice, self.desk.editor]
         order = gr.State()
-        begun = self.start.click(told(self.order), asked, [order, *buttons], js=_LOOK_AT_RESULTS, **LIGHT)
-        outputs = [results.status, results.variants, results.shown, results.onward]
-        self.made = begun.then(self.generate, [self.input.frame_id, order], outputs, **HEAVY)
+        asked = [self.input.frame_id, *self.words.all, self.desk.editor, self.number, self.seed, model]
+        ordered = self.start.click(told(self.order), asked, order, js=_LOOK_AT_RESULTS, **LIGHT)
+        begun = ordered.success(self.begin, None, buttons, **LIGHT)
+        shown = [results.status, results.variants, results.shown, results.onward]
+        self.made = begun.then(self.generate, [self.input.frame_id, order], shown, **HEAVY)
         self.ended = self.made.then(self.end, None, buttons, **LIGHT)
-        self.made.failure(self.end, None, buttons, **LIGHT)
-        self.stopped = self.cancel.click(self.cancelled, None, [results.status, *buttons], cancels=[self.made], **LIGHT)
+        begun = self.clip.start.click(self.begin, None, buttons, **LIGHT)
+        self.blended = begun.then(self.blend, [*self.clip.asked, model], [self.input.frame_id, *shown], **HEAVY)
+        self.blend_ended = self.blended.then(self.end, None, buttons, **LIGHT)
+        # The frame in the middle of the exposure is the one to go on with.
+        self.blend_ended.then(self.desk.show, [self.input.frame_id, model, self.memory], desk, **HEAVY)
+        for work in (self.made, self.blended):
+            work.failure(self.end, None, buttons, **LIGHT)
+        ongoing = [self.made, self.blended]
+        self.stopped = self.cancel.click(self.cancelled, None, [results.status, *buttons], cancels=ongoing, **LIGHT)
 
     def _connect_frame(self) -> None:
         desk, model = [self.desk.notice, self.desk.editor], self.input.model
         panel = [self.input.upload, self.input.frame_id, *desk, *self.results.all]
         # A new frame ends what is being made of the old one.
+        ongoing = [self.made, self.blended]
         came = (
-            self.input.upload.upload(self.take_upload, self.input.upload, panel, cancels=[self.made], **LIGHT),
-            self.input.examples.click(self.take_example, None, panel, cancels=[self.made], **LIGHT),
+            self.input.upload.upload(self.take_upload, self.input.upload, panel, cancels=ongoing, **LIGHT),
+            self.input.examples.click(self.take_example, None, panel, cancels=ongoing, **LIGHT),
         )
         self.looked_at = [self.input.frame_id, model, self.memory]
         for event in came:
             self._remember_after(event)
-            event.then(self.end, None, [self.start, self.cancel], **LIGHT).then(
+            event.then(self.end, None, [self.start, self.clip.start, self.cancel], **LIGHT).then(
                 self.desk.show, self.looked_at, desk, **HEAVY
             )
         self._remember_after(model.change(self.desk.show, self.looked_at, desk, **HEAVY))
 
     def _connect_memory(self) -> None:
-        for event in (self.ended, self.stopped):
+        for event in (self.ended, self.blend_ended, self.stopped):
             self._remember_after(event)
         for changed in (
             self.words.prompt.blur,
@@ -128,11 +140,11 @@ class GenerateTab:
         number: int,
         seed: float | None,
         model: str,
-    ) -> tuple[GenerationRequest, Any, Any]:
-        """What is asked; while it is being made there is no second start, but a cancel."""
+    ) -> GenerationRequest:
+        """What is asked, as it stands on the page."""
         if not frame_id:
             raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
-        request = GenerationRequest(
+        return GenerationRequest(
             prompt,
             negative,
             int(number),
@@ -141,11 +153,16 @@ class GenerateTab:
             condition=chosen_condition(reading),
             setup=self.workspace.setup(frame_id, chosen_setup(editor)),
         )
-        return request, gr.update(interactive=False), gr.update(interactive=True)
 
-    def end(self) -> tuple[Any, Any]:
+    def begin(self) -> tuple[Any, ...]:
+        """While it works there is no second start, but a cancel."""
+        off = gr.update(interactive=False)
+        return off, off, gr.update(interactive=True)
+
+    def end(self) -> tuple[Any, ...]:
         """Afterwards there is a start again, and no cancel."""
-        return gr.update(interactive=True), gr.update(interactive=False)
+        on = gr.update(interactive=True)
+        return on, on, gr.update(interactive=False)
 
     def cancelled(self) -> tuple[Any, ...]:
         """Say what becomes of what was made."""
@@ -168,6 +185,25 @@ class GenerateTab:
                 yield self.results.so_far(ids, request.variants, self._hint(ids))
         except BlurdepthError as error:
             yield html.notice(str(error)), *(gr.skip() for _ in range(3))
+
+    def blend(
+        self,
+        paths: list[str] | None,
+        first: int,
+        length: int,
+        shape: str,
+        align: bool,
+        model: str,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Blend the clip, and show the blurred frame like a variant."""
+        unchanged = tuple(gr.skip() for _ in range(3))
+        try:
+            for step in self.clip.blend(paths, first, length, shape, align, model):
+                yield gr.skip(), html.bar(step.done / step.total, step.words), *unchanged
+                if step.sample is not None:
+                    yield step.sample.frame_id, *self.results.so_far([step.sample.id], 1)
+        except BlurdepthError as error:
+            yield gr.skip(), html.notice(str(error)), *unchanged
 
     def _hint(self, ids: list[str]) -> str:
         """Say so where the prompt wanted objects to move and none could be told apart."""

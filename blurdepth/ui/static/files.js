@@ -1,16 +1,22 @@
 // A picture may be dropped or pasted anywhere on a tab that takes one.
 (() => {
-  const inputInView = () =>
-    [...document.querySelectorAll('#tab-generate, #tab-compare')]
-      .find((tab) => tab.offsetParent !== null)
-      ?.querySelector('input[type=file]');
+  const isClip = (files) => files.length > 1 || /^video\/|gif$/.test(files[0].type);
+
+  // A clip, or several pictures, go where clips are blended, which may have to be opened first.
+  const inputFor = (files) => {
+    const tab = [...document.querySelectorAll('#tab-generate, #tab-compare')].find((each) => each.offsetParent !== null);
+    const clip = tab?.querySelector('#clip');
+    if (!clip || !isClip(files)) return tab?.querySelector('input[type=file]');
+    if (!clip.querySelector('input[type=file]')?.offsetParent) clip.querySelector('button')?.click();
+    return clip.querySelector('input[type=file]');
+  };
 
   const give = (files) => {
-    const input = inputInView();
-    if (!input || !files.length) return false;
-    const one = new DataTransfer();
-    one.items.add(files[0]);
-    input.files = one.files;
+    const input = files.length ? inputFor(files) : null;
+    if (!input) return false;
+    const given = new DataTransfer();
+    files.slice(0, input.multiple ? files.length : 1).forEach((file) => given.items.add(file));
+    input.files = given.files;
     input.dispatchEvent(new Event('change', {bubbles: true}));
     return true;
   };
