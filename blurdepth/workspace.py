@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,9 @@ import platformdirs
 from numpy.typing import NDArray
 
 from blurdepth import __version__
+from blurdepth.bursts import Blending, BurstExposure, Shutter, check_frames, regions, score
 from blurdepth.camera import ScaleAssumption
+from blurdepth.clips import Clip
 from blurdepth.dataset import SplitRule, TrainingSample, split_samples
 from blurdepth.depth import metres_from_affine
 from blurdepth.errors import InputError, ModelError, StorageError
@@ -22,7 +24,7 @@ from blurdepth.estimators import BUNDLED, Estimator, EstimatorCache, OnBytes
 from blurdepth.files import ContentFolder, write_atomically
 from blurdepth.generators import Variant
 from blurdepth.generators.exposure import generate_variant
-from blurdepth.images import Rgb, content_hash, decode_image, encode_png
+from blurdepth.images import Rgb, content_hash, decode_image, encode_png, linear_to_srgb
 from blurdepth.prompts import Condition, parse_prompt
 from blurdepth.render import depth_picture, depth_range, shrink, thumbnail
 from blurdepth.store import Store
@@ -55,6 +57,42 @@ class GenerationRequest:
             raise InputError(f"The seed is {self.seed}: choose a whole number from 0 to {2**31 - 1}.")
         if self.backend not in BACKENDS:
             raise InputError(f"The backend {self.backend!r} is not known: use {' or '.join(BACKENDS)}.")
+
+
+@dataclass(frozen=True)
+class BlendRequest:
+    """How frames of a clip are to become one blurred frame."""
+
+    shutter: Shutter
+    align: bool = False
+    model: str = BUNDLED
+    scale: ScaleAssumption = field(default_factory=ScaleAssumption)
+
+    def asked(self, frame_ids: list[str], revision: str) -> dict[str, object]:
+        """All that decides the sample, in the form of its provenance; there is no prompt and no chance in it."""
+        return {
+            "prompt": "",
+            "negative": "",
+            "seed": 0,
+            "backend": "burst",
+            "frame_ids": frame_ids,
+            "shutter_shape": self.shutter.shape,
+            "align": self.align,
+            "scale": self.scale.to_json(),
+            "teacher": self.model,
+            "teacher_revision": revision,
+            "code_version": __version__,
+        }
+
+
+@dataclass(frozen=True)
+class BlendStep:
+    """How far `Workspace.blend_clip` is: `done` of `total`, what was done in words, at last the sample."""
+
+    done: int
+    total: int
+    words: str
+    sample: Sample | None = None
 
 
 def default_data_folder() -> Path:
@@ -97,8 +135,9 @@ class Workspace:
             InputError: see `decode_image`.
             StorageError: it can't be kept.
         """
-        rgb = decode_image(data, name)
-        rgb = shrink(rgb, (MAX_FRAME_PIXELS / (rgb.shape[0] * rgb.shape[1])) ** 0.5)
+        return self._keep_frame(_reduced(decode_image(data, name)), name)
+
+    def _keep_frame(self, rgb: Rgb, name: str) -> Frame:
         png = encode_png(rgb)
         # A file name may hold bytes that are no text.
         name = name.encode(errors="replace").decode()
@@ -147,7 +186,9 @@ class Workspace:
         self.store.samples.add_prediction(prediction)
         return prediction, values
 
-    def inverse_depth(self, frame: Frame, request: GenerationRequest) -> tuple[Prediction, NDArray[np.float32]]:
+    def inverse_depth(
+        self, frame: Frame, request: GenerationRequest | BlendRequest
+    ) -> tuple[Prediction, NDArray[np.float32]]:
         """The teacher's depth of a frame in 1/m: as predicted, or by the request's assumption of scale."""
         prediction, values = self.estimate(frame, request.model)
         if prediction.kind == "affine_inverse_depth":
@@ -169,6 +210,65 @@ class Workspace:
         rgb = self.pictures.picture(frame.image)
         for seed in range(request.seed, request.seed + request.variants):
             yield self._variant(frame, rgb, teacher, inverse_depth, condition, request, seed)
+
+    def blend_clip(self, clip: Clip, request: BlendRequest, on_bytes: OnBytes | None = None) -> Iterator[BlendStep]:
+        """Make one blurred frame out of frames of a clip, kept as a pending sample that the last step hands out.
+
+        A sample that was made before (same frames, shutter, teacher and code) is handed out as it is kept. Closing the
+        iterator cancels; the teacher's depth of the frames seen so far stays kept.
+
+        Raises:
+            InputError: the shutter reaches out of the clip, or see `check_frames` and `blend`.
+        """
+        request.shutter.check(clip.count)
+        numbers, total = request.shutter.frames, 2 * request.shutter.length - 1
+        pictures = [_reduced(clip.frame(number)) for number in numbers]
+        check_frames(pictures, request.shutter.start)
+        revision = self.estimator(request.model, on_bytes).revision
+        frames = [self._keep_frame(rgb, f"{clip.name}, frame {n}") for n, rgb in zip(numbers, pictures, strict=True)]
+        asked = request.asked([frame.id for frame in frames], revision)
+        sample_id = content_hash(json.dumps(asked, sort_keys=True).encode())[:12]
+        if self.store.samples.has_sample(sample_id):
+            yield BlendStep(total, total, "made before", self.store.samples.sample(sample_id))
+            return
+        depths = []
+        for done, frame in enumerate(frames, 1):
+            teacher, values = self.estimate(frame, request.model)
+            depths.append(values)
+            yield BlendStep(done, total, f"depth of frame {done} of {len(frames)}")
+        middle, drifting = request.shutter.middle - request.shutter.start, teacher.kind == "affine_inverse_depth"
+        _, depths[middle] = self.inverse_depth(frames[middle], request)
+        blending = Blending(pictures, depths, request.shutter.shape, align=request.align, drifting=drifting)
+        for done in blending.steps():
+            yield BlendStep(len(frames) + done, total, f"motion {done} of {len(frames) - 1}")
+        exposure = blending.finish()
+        about = {"clip": clip.name, "frames": list(numbers), "shutter": asdict(request.shutter)}
+        sample = self._keep_blend(sample_id, frames[middle], exposure, depths[middle], {**asked, **about})
+        yield BlendStep(total, total, "done", sample)
+
+    def _keep_blend(
+        self,
+        sample_id: str,
+        frame: Frame,
+        exposure: BurstExposure,
+        inverse_depth: NDArray[np.float32],
+        provenance: dict[str, object],
+    ) -> Sample:
+        sample = Sample(
+            id=sample_id,
+            frame_id=frame.id,
+            image=self.pictures.put_picture(linear_to_srgb(exposure.linear)),
+            target=self.arrays.put_array(exposure.mean_inverse_depth),
+            sharp_target=self.arrays.put_array(inverse_depth),
+            regions=self.pictures.put_picture(regions(exposure)),
+            status="pending",
+            reason="",
+            version=0,
+            scores=score(exposure),
+            provenance=provenance,
+            created_at="",
+        )
+        return self.store.samples.add_sample(sample)
 
     def _variant(
         self,
@@ -279,3 +379,8 @@ class Workspace:
         if not path.is_file():
             write_atomically(path, encode_png(draw()))
         return path
+
+
+def _reduced(rgb: Rgb) -> Rgb:
+    """`rgb` with at most 1920 x 1088 pixels."""
+    return shrink(rgb, (MAX_FRAME_PIXELS / (rgb.shape[0] * rgb.shape[1])) ** 0.5)
