@@ -29,7 +29,7 @@ from blurdepth.inbetween import (
     find_shake,
     follow,
     gray,
-    measure_flow,
+    measure_both,
     unexplained,
 )
 
@@ -39,6 +39,7 @@ MIN_FRAMES, MAX_FRAMES, USUAL_FRAMES = 2, 32, 9
 MAX_STEPS = 48
 STILL_PX, MOVED_PX = 0.1, 0.5
 MIN_STILL = 0.1
+FIT_SLACK = (0.3, 0.1, 0.02)
 
 
 @dataclass(frozen=True)
@@ -330,7 +331,7 @@ class _Burst:
             self._near = (near, *self._laid(near))
         _, first, first_gray, first_inside = self._near
         second, second_gray, second_inside = self._laid(far)
-        there, back = measure_flow(first_gray, second_gray), measure_flow(second_gray, first_gray)
+        there, back = measure_both(first_gray, second_gray)
         inside = first_inside & second_inside
         if self._drifting:
             second[..., 3] = self._to_scale(second[..., 3], first[..., 3], there, agreeing(there, back) & inside, far)
@@ -338,15 +339,33 @@ class _Burst:
         return Between(_brighten(first, there), _brighten(second, back), there, back), inside
 
     def _to_scale(self, depth: F32, wanted: F32, there: F32, good: Mask, number: int) -> F32:
-        """`depth` by the scale of `wanted`, from what stands still, or from all that both show if little does."""
-        still = good & (np.hypot(there[..., 0], there[..., 1]) < STILL_PX * 5)
-        counts = still if still.mean() > MIN_STILL else good
-        line = fit_affine(follow(np.ascontiguousarray(depth), there), wanted, counts if counts.any() else None)
+        """`depth` by the scale of `wanted`, from what stands still, or from all that both show if that says little."""
+        depth_there = follow(np.ascontiguousarray(depth), there)
+        still = good & (np.hypot(there[..., 0], there[..., 1]) < MOVED_PX)
+        counts = still if _varied(wanted, still) else good
+        counts = counts if counts.any() else np.ones_like(good)
+        line = fit_affine(depth_there, wanted, counts)
+        for slack in FIT_SLACK:
+            # Without what doesn't follow: things that come nearer, and edges.
+            rest = np.abs(line.apply(depth_there) - wanted)
+            bound = max(3 * float(np.median(rest[counts])), slack * float(np.ptp(wanted)))
+            following = counts & (rest <= bound)
+            if not _varied(wanted, following):
+                break
+            line = fit_affine(depth_there, wanted, following)
         if line.scale <= 0 and float(np.ptp(wanted)) > 0 and float(np.ptp(depth)) > 0:
             raise InputError(
                 f"The depth of frame {number} has nothing in common with its neighbour's: use a better depth model."
             )
         return np.maximum(line.apply(depth), self._reference[..., 3].min())
+
+
+def _varied(depth: F32, here: Mask) -> bool:
+    """Whether the pixels `here` are enough, and of different enough depth, to tell a scale by."""
+    if here.mean() < MIN_STILL:
+        return False
+    low, high = np.percentile(depth[here], (2, 98))
+    return bool(high - low > MIN_STILL * (depth.max() - depth.min()))
 
 
 def _brighten(look: F32, flow: F32) -> F32:

@@ -154,16 +154,22 @@ class _Animation(Clip):
     def __init__(self, path: Path) -> None:
         self._data, self._lock = path.read_bytes(), threading.Lock()
         try:
-            self._image = Image.open(io.BytesIO(self._data), formats=_ANIMATED)
+            self._image = self._open()
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{path.name} is not an animation that can be read: use {CLIP_LIMITS}.") from error
         ms = float(self._image.info.get("duration", 0) or 0)
         count = getattr(self._image, "n_frames", 1)
         super().__init__(path.name, count, self._image.size, 1000 / ms if ms else 0.0)
 
+    def _open(self) -> Image.Image:
+        return Image.open(io.BytesIO(self._data), formats=_ANIMATED)
+
     def _read(self, number: int) -> Rgb:
         with self._lock:
             try:
+                # Pillow can't go back in an animated PNG.
+                if number < self._image.tell():
+                    self._image = self._open()
                 self._image.seek(number)
                 return to_rgb(self._image)
             except (OSError, SyntaxError, ValueError, EOFError) as error:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from blurdepth.bursts import Shutter
+from blurdepth.clips import Clip, clip_of_pictures
 from blurdepth.errors import InputError, ModelError
 from blurdepth.store.records import Counts
-from blurdepth.workspace import GenerationRequest, Workspace
-from tests.conftest import street_frame
+from blurdepth.workspace import BlendRequest, GenerationRequest, Workspace
+from tests.conftest import sliding_pictures, street_frame, write_tiny_model
 
 PROMPT = "cars speeding past in dense fog, motion blur"
 
@@ -25,6 +28,12 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture
 def request_(tiny_model: Path) -> GenerationRequest:
     return GenerationRequest(PROMPT, "static cars", variants=3, seed=7, model=str(tiny_model))
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Clip:
+    """Seven pictures of a street that slides by 6 px a picture."""
+    return clip_of_pictures(sliding_pictures(tmp_path, 7, 6))
 
 
 def test_one_picture_is_one_frame_whatever_its_file(workspace: Workspace) -> None:
@@ -145,3 +154,44 @@ def test_pictures_of_depth_are_drawn_once(workspace: Workspace, request_: Genera
     assert workspace.target_picture(sample).stat().st_mtime_ns == before
     with Image.open(workspace.thumbnail(sample.image)) as small:
         assert max(small.size) <= 320
+
+
+def test_a_clip_becomes_one_pending_sample(workspace: Workspace, tiny_model: Path, clip: Clip) -> None:
+    request = BlendRequest(Shutter(1, 5), model=str(tiny_model))
+    steps = list(workspace.blend_clip(clip, request))
+    assert [step.done for step in steps] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 9] and {step.total for step in steps} == {9}
+    sample = steps[-1].sample
+    assert sample is not None and workspace.store.samples.counts() == Counts(pending=1)
+    sharp = workspace.pictures.picture(workspace.store.samples.frame(sample.frame_id).image)
+    assert np.array_equal(sharp, clip.frame(3))
+    made = sample.provenance
+    assert (made["backend"], made["clip"], made["frames"]) == ("burst", clip.name, [1, 2, 3, 4, 5])
+    assert made["teacher_revision"] and made["align"] is False and made["shutter"]["shape"] == "box"
+    assert sample.scores["blur_px"] == pytest.approx(24, abs=4)
+    target = workspace.arrays.array(sample.target)
+    assert target.shape == sharp.shape[:2] and (target > 0).all()
+
+
+def test_the_same_clip_and_shutter_are_blended_once(workspace: Workspace, tmp_path: Path, clip: Clip) -> None:
+    # Metric, as a relative model of random weights may contradict itself from frame to frame, and is then refused.
+    request = BlendRequest(Shutter(1, 3), model=str(write_tiny_model(tmp_path / "metric", metric=True)))
+    first = list(workspace.blend_clip(clip, request))[-1].sample
+    assert first is not None
+    workspace.store.samples.decide([first.id], "accept")
+    (again,) = workspace.blend_clip(clip, request)
+    assert again.sample is not None and (again.sample.id, again.sample.status) == (first.id, "accepted")
+    other = list(workspace.blend_clip(clip, replace(request, align=True)))[-1].sample
+    assert other is not None and other.id != first.id
+
+
+def test_a_cancelled_blend_leaves_no_sample(workspace: Workspace, tiny_model: Path, clip: Clip) -> None:
+    making = workspace.blend_clip(clip, BlendRequest(Shutter(0, 4), model=str(tiny_model)))
+    for _ in range(5):
+        next(making)
+    making.close()  # type: ignore[attr-defined]
+    assert workspace.store.samples.counts().total == 0
+
+
+def test_a_shutter_that_reaches_out_of_the_clip_is_refused_before_work(workspace: Workspace, clip: Clip) -> None:
+    with pytest.raises(InputError, match="frames 4 to 8 but the clip has 7"):
+        next(workspace.blend_clip(clip, BlendRequest(Shutter(4, 5), model="no/such-model")))
