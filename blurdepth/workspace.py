@@ -14,7 +14,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from blurdepth import __version__
-from blurdepth.bursts import Blending, BurstExposure, Shutter, check_frames, regions, score
+from blurdepth.bursts import Blending, BurstExposure, check_frames, regions, score
 from blurdepth.camera import ScaleAssumption
 from blurdepth.clips import Clip
 from blurdepth.dataset import SplitRule, TrainingSample, split_samples
@@ -27,6 +27,7 @@ from blurdepth.generators.exposure import generate_variant
 from blurdepth.images import Rgb, content_hash, decode_image, encode_png, linear_to_srgb
 from blurdepth.prompts import Condition, parse_prompt
 from blurdepth.render import depth_picture, depth_range, shrink, thumbnail
+from blurdepth.shutter import Shutter
 from blurdepth.store import Store
 from blurdepth.store.records import Frame, Prediction, Sample
 

@@ -17,7 +17,7 @@ ORDER = [
     ["images", "camera"],
     ["files", "depth"],
     ["metrics", "render"],
-    ["layers", "ground", "clips", "inbetween"],
+    ["layers", "ground", "clips", "shutter", "inbetween"],
     ["exposure", "movers", "weather"],
     ["prompts", "streets", "bursts"],
     ["estimators", "generators"],

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from blurdepth.bursts import Blending, Shutter, blend, check_frames, choose_shutter, regions, score
+from blurdepth.bursts import Blending, blend, check_frames, regions, score
 from blurdepth.depth import BLURRED, INVALID, MIXED, STATIC
 from blurdepth.errors import InputError
 from blurdepth.images import Rgb, linear_to_srgb, srgb_to_linear
+from blurdepth.shutter import Shutter, choose_shutter
 
 WIDTH, HEIGHT = 160, 96
+SIDE = 60
 FAR, NEAR = np.float32(0.05), np.float32(0.2)
 F32 = NDArray[np.float32]
 
@@ -39,13 +41,13 @@ def slope() -> F32:
 
 
 def crossing(number: int, step: int) -> tuple[list[Rgb], list[F32]]:
-    """A square of 40 px that moves by `step` px a frame before a wall at rest."""
-    wall, square = texture(HEIGHT, WIDTH), texture(40, 40, 1)
+    """A square of 60 px that moves by `step` px a frame before a wall at rest; its left edge begins at 40."""
+    wall, square = texture(140, 240), texture(SIDE, SIDE, 1)
     frames, depths = [], []
     for k in range(number):
-        frame, depth = wall.copy(), np.full((HEIGHT, WIDTH), FAR, np.float32)
+        frame, depth = wall.copy(), np.full((140, 240), FAR, np.float32)
         left = 40 + step * k
-        frame[30:70, left : left + 40], depth[30:70, left : left + 40] = square, NEAR
+        frame[40:100, left : left + SIDE], depth[40:100, left : left + SIDE] = square, NEAR
         frames.append(frame)
         depths.append(depth)
     return frames, depths
@@ -91,28 +93,39 @@ def test_a_sliding_wall_is_the_box_blur_over_its_whole_path() -> None:
 def test_a_pixel_that_a_square_covers_for_half_of_the_time_has_the_mean_of_both_inverse_depths() -> None:
     frames, depths = crossing(5, 10)
     exposure = blend(frames, depths)
-    # The square's front edge goes from 80 to 120, so that it is at 100 at mid exposure.
-    assert exposure.mean_inverse_depth[40:60, 100].mean() == pytest.approx((FAR + NEAR) / 2, rel=0.06)
-    share = (exposure.mean_inverse_depth[40:60].mean(axis=0) - FAR) / (NEAR - FAR)
-    exact = np.clip(np.minimum(np.arange(WIDTH) - 39.5, 120.5 - np.arange(WIDTH)) / 40, 0, 1)
-    stairs = (np.mean(depths, axis=0)[50] - FAR) / (NEAR - FAR)
-    assert np.abs(share - exact).mean() < 0.6 * np.abs(stairs - exact).mean()
+    # The square's front edge goes from 100 to 140, so that it is at 120 at mid exposure.
+    assert exposure.mean_inverse_depth[50:90, 119:121].mean() == pytest.approx((FAR + NEAR) / 2, rel=0.06)
     kinds = regions(exposure)
-    assert (kinds[45:55, 90:110] == MIXED).all() and (kinds[:20] == STATIC).all() and (kinds[80:] == STATIC).all()
+    assert (kinds[50:90, 110:130] == MIXED).all() and (kinds[:25] == STATIC).all() and (kinds[115:] == STATIC).all()
+
+
+def test_a_crossing_square_is_nearer_to_a_fast_cameras_exposure_than_the_plain_mean() -> None:
+    frames, depths = crossing(5, 10)
+    exposure = blend(frames, depths)
+    many, deep = crossing(41, 1)
+    share = np.full(41, 1 / 40, np.float32)
+    share[[0, -1]] /= 2
+    light = sum(w * srgb_to_linear(frame) for w, frame in zip(share, many, strict=True))
+    exact_depth = sum(w * depth for w, depth in zip(share, deep, strict=True))
+    swept = np.s_[40:100]
+    exact = linear_to_srgb(np.asarray(light, np.float32))[swept]
+    assert psnr(linear_to_srgb(exposure.linear)[swept], exact) > psnr(plain_mean(frames)[swept], exact) + 9
+    plain_error = np.abs(np.mean(depths, axis=0) - exact_depth)[swept].mean()
+    assert np.abs(exposure.mean_inverse_depth - exact_depth)[swept].mean() < 0.4 * plain_error
 
 
 def test_what_stands_still_beside_a_mover_stays_sharp() -> None:
     frames, depths = crossing(5, 10)
     blurred = linear_to_srgb(blend(frames, depths).linear)
-    assert np.abs(blurred[:20].astype(int) - frames[2][:20]).max() <= 1
+    assert np.abs(blurred[:25].astype(int) - frames[2][:25]).max() <= 1
 
 
 def test_the_triangle_counts_the_middle_most() -> None:
     frames, depths = crossing(5, 10)
-    box, triangle = (blend(frames, depths, shape).mean_inverse_depth[50] for shape in ("box", "triangle"))
-    # Seen for the first fifth and for the last: an eighth and less of a triangle.
-    assert triangle[44] - FAR < 0.5 * (box[44] - FAR)
-    assert triangle[92] > box[92] + 0.01
+    box, triangle = (blend(frames, depths, shape).mean_inverse_depth[50:90] for shape in ("box", "triangle"))
+    # Its back edge leaves column 48 after a fifth of the time: 2 / 25 of the triangle.
+    assert (box[:, 48].mean() - FAR) / (NEAR - FAR) == pytest.approx(0.2, abs=0.07)
+    assert (triangle[:, 48].mean() - FAR) / (NEAR - FAR) == pytest.approx(0.08, abs=0.05)
 
 
 def test_a_shaken_camera_on_a_still_scene_gives_a_sharp_frame_when_aligned() -> None:
@@ -131,8 +144,8 @@ def test_a_shaken_camera_on_a_still_scene_gives_a_sharp_frame_when_aligned() -> 
 def test_drift_of_the_teachers_scale_is_taken_out() -> None:
     frames, depths = crossing(5, 10)
     rng = np.random.default_rng(0)
-    background = slope()
-    true = [np.where(depth == NEAR, np.float32(0.35), background) for depth in depths]
+    ground = np.repeat(np.linspace(0.02, 0.2, 140, dtype=np.float32)[:, None], 240, axis=1)
+    true = [np.where(depth == NEAR, np.float32(0.35), ground) for depth in depths]
     drifted = [d * np.float32(rng.uniform(1.2, 1.6)) + np.float32(rng.uniform(-0.1, 0.1)) for d in true]
     drifted[2] = true[2]
     wanted = blend(frames, true, drifting=False).mean_inverse_depth
@@ -174,7 +187,7 @@ def test_work_is_done_pair_by_pair() -> None:
 def test_a_cut_is_named() -> None:
     frames, _ = crossing(3, 5)
     with pytest.raises(InputError, match="Frames 12 and 13 don't show one scene"):
-        check_frames([*frames, texture(HEIGHT, WIDTH, 9)], first=10)
+        check_frames([*frames, texture(140, 240, 9)], first=10)
 
 
 def test_a_lamp_switched_on_or_noise_is_no_cut() -> None:
@@ -202,7 +215,7 @@ def test_bad_frames_are_refused(frames: list[Rgb], depths: list[F32], words: str
 
 
 def test_depth_that_is_mirrored_is_refused() -> None:
-    frames, _ = crossing(2, 4)
+    frames = [texture(HEIGHT, WIDTH)] * 2
     with pytest.raises(InputError, match="frame 1 has nothing in common"):
         blend(frames, [slope(), 1 - slope()])
 

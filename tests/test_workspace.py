@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blurdepth.bursts import Shutter
 from blurdepth.clips import Clip, clip_of_pictures
 from blurdepth.errors import InputError, ModelError
+from blurdepth.shutter import Shutter
 from blurdepth.store.records import Counts
 from blurdepth.workspace import BlendRequest, GenerationRequest, Workspace
 from tests.conftest import sliding_pictures, street_frame, write_tiny_model

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from blurdepth import __version__
-from blurdepth.bursts import MAX_FRAMES, MIN_FRAMES, SHAPES, USUAL_FRAMES
 from blurdepth.cli import commands
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.recipe import PRESETS
+from blurdepth.shutter import MAX_FRAMES, MIN_FRAMES, SHAPES, USUAL_FRAMES
 from blurdepth.store.records import SAMPLE_STATUSES
 from blurdepth.workspace import BACKENDS, MAX_VARIANTS
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from blurdepth import jobs as background
-from blurdepth.bursts import choose_shutter
 from blurdepth.camera import motion_from_json
 from blurdepth.clips import clip_of_pictures, read_clip
 from blurdepth.depth import to_inverse_depth
@@ -21,6 +20,7 @@ from blurdepth.files import encode_array, read_array, write_atomically
 from blurdepth.images import encode_png, linear_to_srgb, read_bytes, read_image, read_labels, srgb_to_linear
 from blurdepth.render import depth_picture, depth_range
 from blurdepth.reports import job_report, sample_report
+from blurdepth.shutter import choose_shutter
 from blurdepth.store.records import Job
 from blurdepth.workspace import BlendRequest, GenerationRequest, Workspace, default_data_folder
 
