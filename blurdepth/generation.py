@@ -18,7 +18,7 @@ from blurdepth.images import Rgb, content_hash
 from blurdepth.prompts import Condition, parse_prompt
 from blurdepth.setups import Setup
 from blurdepth.store.records import Frame, Sample
-from blurdepth.workspace import Workspace
+from blurdepth.workspace import NewSample, Workspace
 
 MAX_VARIANTS = 50
 BACKENDS = ("exposure",)
@@ -95,8 +95,21 @@ def generate(workspace: Workspace, frame: Frame, request: GenerationRequest) -> 
         plan = plan_variant(inverse_depth, condition, seed, request.scale, movers)
         true_scale = teacher.kind != "affine_inverse_depth"
         variant = take_variant(rgb, inverse_depth, movers.ids, plan, request.scale, true_scale)
-        notes = {"camera_instead": True} if plan.camera_instead else {}
-        yield workspace.keep_variant(sample_id, frame, variant, inverse_depth, asked | notes)
+        notes = {"condition": plan.condition.to_json(), "motion": plan.motion.to_json()}
+        if plan.camera_instead:
+            notes["camera_instead"] = True
+        yield workspace.keep_sample(
+            NewSample(
+                id=sample_id,
+                frame_id=frame.id,
+                rgb=variant.rgb,
+                target=variant.mean_inverse_depth,
+                sharp_target=inverse_depth,
+                regions=variant.regions,
+                scores=variant.scores,
+                provenance=asked | notes,
+            )
+        )
 
 
 def preview(workspace: Workspace, frame: Frame, request: GenerationRequest, width: int) -> Rgb:

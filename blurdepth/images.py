@@ -43,8 +43,8 @@ def decode_image(data: bytes, name: str = "the file") -> Rgb:
         raise InputError(f"{name} has {len(data) / 2**20:.0f} MB: use {LIMITS}.")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_size(image.size, name)
-            return _to_rgb(ImageOps.exif_transpose(image))
+            check_size(image.size, name)
+            return to_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise InputError(f"{name} is not a picture that can be read: use {LIMITS}.") from error
     except Image.DecompressionBombError as error:
@@ -53,7 +53,12 @@ def decode_image(data: bytes, name: str = "the file") -> Rgb:
         raise InputError(f"{name} is damaged ({error}): save it again and retry.") from error
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def check_size(size: tuple[int, int], name: str) -> None:
+    """Refuse a picture of (width, height) that is too large, too small or too long.
+
+    Raises:
+        InputError: it is.
+    """
     width, height = size
     if width * height > MAX_PIXELS:
         raise InputError(f"{name} is {width} x {height} pixels: make it smaller; allowed are {LIMITS}.")
@@ -63,7 +68,8 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         raise InputError(f"{name} is {width} x {height} pixels: crop it; one side may be {MAX_ASPECT} times the other.")
 
 
-def _to_rgb(image: Image.Image) -> Rgb:
+def to_rgb(image: Image.Image) -> Rgb:
+    """(H, W, 3) uint8 sRGB of a picture of any mode, transparency on white."""
     if image.mode.startswith("I") or image.mode == "F":
         return np.repeat(_to_8_bit(np.asarray(image))[..., None], 3, axis=2)
     if image.has_transparency_data:

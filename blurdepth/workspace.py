@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -18,7 +20,6 @@ from blurdepth.depth import metres_from_affine
 from blurdepth.errors import InputError, ModelError, StorageError
 from blurdepth.estimators import BUNDLED, Estimator, EstimatorCache, OnBytes
 from blurdepth.files import ContentFolder, write_atomically
-from blurdepth.generators import Variant
 from blurdepth.images import Rgb, content_hash, decode_image, encode_png, read_labels
 from blurdepth.movers import propose_movers
 from blurdepth.render import depth_picture, depth_range, shrink, thumbnail
@@ -27,6 +28,31 @@ from blurdepth.store import Store
 from blurdepth.store.records import Frame, Prediction, Sample
 
 MAX_FRAME_PIXELS = 1920 * 1088
+
+
+@dataclass(frozen=True)
+class NewSample:
+    """A sample that was just made, with its pixels.
+
+    Attributes:
+        id: names all that decided it.
+        frame_id: of the sharp frame.
+        rgb: (H, W, 3) uint8 sRGB, blurred.
+        target: (H, W) float32 mean inverse depth.
+        sharp_target: (H, W) float32 inverse depth of the sharp frame, in the same unit.
+        regions: (H, W) uint8 as by `exposure.regions`.
+        scores: by name.
+        provenance: how it came about.
+    """
+
+    id: str
+    frame_id: str
+    rgb: Rgb
+    target: NDArray[np.float32]
+    sharp_target: NDArray[np.float32]
+    regions: NDArray[np.uint8]
+    scores: dict[str, float]
+    provenance: dict[str, Any]
 
 
 def default_data_folder() -> Path:
@@ -69,8 +95,10 @@ class Workspace:
             InputError: see `decode_image`.
             StorageError: it can't be kept.
         """
-        rgb = decode_image(data, name)
-        rgb = shrink(rgb, (MAX_FRAME_PIXELS / (rgb.shape[0] * rgb.shape[1])) ** 0.5)
+        return self.keep_frame(reduce_frame(decode_image(data, name)), name)
+
+    def keep_frame(self, rgb: Rgb, name: str) -> Frame:
+        """Keep (H, W, 3) uint8 pixels as a frame; see `reduce_frame`."""
         png = encode_png(rgb)
         # A file name may hold bytes that are no text.
         name = name.encode(errors="replace").decode()
@@ -151,39 +179,20 @@ class Workspace:
             raise InputError("What was set belongs to another frame: choose this frame again.")
         return setup
 
-    def keep_variant(
-        self,
-        sample_id: str,
-        frame: Frame,
-        variant: Variant,
-        inverse_depth: NDArray[np.float32],
-        asked: Mapping[str, object],
-    ) -> Sample:
-        """Keep a variant as a pending sample.
-
-        Args:
-            sample_id: its id.
-            frame: the sharp frame that it was made of.
-            variant: what was made.
-            inverse_depth: (H, W) of the sharp frame, in the unit of the variant's target.
-            asked: what decided it, for the provenance.
-        """
+    def keep_sample(self, made: NewSample) -> Sample:
+        """Keep what was made as a pending sample; one that is there already stays as it is."""
         sample = Sample(
-            id=sample_id,
-            frame_id=frame.id,
-            image=self.pictures.put_picture(variant.rgb),
-            target=self.arrays.put_array(variant.mean_inverse_depth),
-            sharp_target=self.arrays.put_array(inverse_depth),
-            regions=self.pictures.put_picture(variant.regions),
+            id=made.id,
+            frame_id=made.frame_id,
+            image=self.pictures.put_picture(made.rgb),
+            target=self.arrays.put_array(made.target),
+            sharp_target=self.arrays.put_array(made.sharp_target),
+            regions=self.pictures.put_picture(made.regions),
             status="pending",
             reason="",
             version=0,
-            scores=variant.scores,
-            provenance={
-                **asked,
-                "condition": variant.condition.to_json(),
-                "motion": variant.motion.to_json(),
-            },
+            scores=made.scores,
+            provenance=made.provenance,
             created_at="",
         )
         return self.store.samples.add_sample(sample)
@@ -242,3 +251,8 @@ class Workspace:
         if not path.is_file():
             write_atomically(path, encode_png(draw()))
         return path
+
+
+def reduce_frame(rgb: Rgb) -> Rgb:
+    """(H, W, 3) `rgb` with at most 1920 x 1088 pixels."""
+    return shrink(rgb, (MAX_FRAME_PIXELS / (rgb.shape[0] * rgb.shape[1])) ** 0.5)

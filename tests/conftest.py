@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blurdepth.images import encode_png
+from blurdepth.images import decode_image, encode_png
 
 
 def street_frame(seed: int = 0, width: int = 196, height: int = 84) -> bytes:
@@ -31,6 +31,18 @@ def frame_file(tmp_path: Path) -> Path:
     path = tmp_path / "street.png"
     path.write_bytes(street_frame())
     return path
+
+
+def sliding_pictures(folder: Path, number: int, step: int) -> list[Path]:
+    """PNG files of a textured street that slides by `step` px from one to the next."""
+    wide = decode_image(street_frame(0, 196 + step * (number - 1)))
+    wall = np.random.default_rng(1).integers(0, 80, (42, wide.shape[1] // 2, 1)).astype(np.uint8)
+    wall = np.repeat(np.repeat(wall, 2, axis=0), 2, axis=1)
+    wide = np.clip(wide[:, : wall.shape[1]].astype(int) + wall - 40, 0, 255).astype(np.uint8)
+    files = [folder / f"{k}.png" for k in range(number)]
+    for k, file in enumerate(files):
+        file.write_bytes(encode_png(np.ascontiguousarray(wide[:, step * k : step * k + 196])))
+    return files
 
 
 def write_tiny_model(folder: Path, *, metric: bool = False, seed: int = 0) -> Path:

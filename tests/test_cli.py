@@ -11,6 +11,7 @@ import pytest
 
 from blurdepth.cli import main
 from blurdepth.images import encode_png
+from tests.conftest import sliding_pictures
 
 MOTION = {"fov_x_deg": 80, "camera": {"translation_m": [0, 0, 0], "rotation_deg": [0, 2, 0]}, "objects": []}
 
@@ -112,6 +113,8 @@ def test_expose_refuses_depth_and_motion_that_make_no_sense(scene: list[str], tm
         (["jobs", "--data", ""], "empty"),
         (["evaluate", "--model", "bundled", "--benchmark", "v1", "--out", "out"], "v1"),
         (["generate", "nowhere.png"], "nowhere.png"),
+        (["burst", "nowhere.mp4"], "nowhere.mp4"),
+        (["burst", "a.png", "b.png", "--length", "two"], "two"),
         (["dance"], "dance"),
         ([], "COMMAND"),
     ],
@@ -164,3 +167,16 @@ def test_every_command_explains_itself(capsys: Any) -> None:
         with pytest.raises(SystemExit) as ended:
             main([name, "--help"])
         assert ended.value.code == 0
+
+
+def test_burst_makes_one_pending_sample(tiny_model: Path, tmp_path: Path, capsys: Any) -> None:
+    files = [str(path) for path in sliding_pictures(tmp_path, 5, 4)]
+    common = ["--model", str(tiny_model), "--data", str(tmp_path / "data")]
+    (made,) = answer(capsys, "burst", *files, "--length", "3", *common)["samples"]
+    assert made["status"] == "pending" and Path(made["image"]).is_file() and Path(made["target"]).is_file()
+    assert made["scores"]["blur_px"] > 4
+    (same,) = answer(capsys, "burst", *files, "--start", "1", "--length", "3", *common)["samples"]
+    (other,) = answer(capsys, "burst", *files, "--shutter", "triangle", "--align", *common)["samples"]
+    assert same == made and other["id"] != made["id"]
+    assert "but the clip has 5" in complaint(capsys, "burst", *files, "--start", "3", "--length", "3", *common)
+    assert "1 frame" in complaint(capsys, "burst", files[0], *common)

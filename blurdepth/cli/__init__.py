@@ -20,6 +20,7 @@ from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.generation import BACKENDS, MAX_VARIANTS
 from blurdepth.recipe import PRESETS
+from blurdepth.shutter import MAX_FRAMES, MIN_FRAMES, SHAPES, USUAL_FRAMES
 from blurdepth.store.records import SAMPLE_STATUSES
 
 _MOTION_EXAMPLE = (
@@ -99,6 +100,16 @@ def _add_depth_commands(add: Any) -> None:
     generate.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0])
     generate.add_argument("--seed", type=int, default=0)
     generate.add_argument("--model", default=BUNDLED, help="the teacher: bundled, a job (j1), a folder, or a Hub id")
+
+    burst = _command(add, "burst", commands.burst, "make a blurred frame of a clip or of several frames in a row")
+    burst.add_argument("frames", nargs="+", type=Path, metavar="CLIP|FRAME", help="one clip, or 2 pictures or more")
+    burst.add_argument("--start", type=int, help="first frame, counted from 0 (default: so that the middle is used)")
+    burst.add_argument(
+        "--length", type=int, help=f"frames, {MIN_FRAMES} to {MAX_FRAMES} (default: up to {USUAL_FRAMES})"
+    )
+    burst.add_argument("--shutter", choices=SHAPES, default=SHAPES[0])
+    burst.add_argument("--align", action="store_true", help="take the camera's shake out")
+    burst.add_argument("--model", default=BUNDLED, help="the teacher: bundled, a job (j1), a folder, or a Hub id")
 
     evaluate = _command(add, "evaluate", commands.evaluate, "measure models on scenes with exact truth or on a version")
     evaluate.add_argument("--model", action="append", required=True, dest="models", help="repeat to compare")

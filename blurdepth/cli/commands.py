@@ -13,7 +13,9 @@ import numpy as np
 
 from blurdepth import generation
 from blurdepth import jobs as background
+from blurdepth.blending import BlendRequest, blend_clip
 from blurdepth.camera import motion_from_json
+from blurdepth.clips import clip_of_pictures, read_clip
 from blurdepth.depth import to_inverse_depth
 from blurdepth.errors import InputError
 from blurdepth.files import encode_array, read_array, write_atomically
@@ -21,6 +23,7 @@ from blurdepth.generation import GenerationRequest
 from blurdepth.images import encode_png, linear_to_srgb, read_bytes, read_image, read_labels, srgb_to_linear
 from blurdepth.render import depth_picture, depth_range
 from blurdepth.reports import job_report, sample_report
+from blurdepth.shutter import choose_shutter
 from blurdepth.store.records import Job
 from blurdepth.workspace import Workspace, default_data_folder
 
@@ -105,6 +108,16 @@ def generate(args: Namespace) -> Output:
     for data, name in [(read_bytes(path), path.name) for path in args.frames]:
         frame = workspace.add_frame(data, name)
         made += [sample_report(workspace, sample) for sample in generation.generate(workspace, frame, request)]
+    return {"samples": made}, _sample_lines(made)
+
+
+def burst(args: Namespace) -> Output:
+    """Make one blurred frame of a clip, or of several pictures, and keep it as a pending sample."""
+    clip = read_clip(args.frames[0]) if len(args.frames) == 1 else clip_of_pictures(args.frames)
+    shutter = choose_shutter(clip.count, args.start, args.length, args.shutter)
+    workspace = _workspace(args)
+    steps = blend_clip(workspace, clip, BlendRequest(shutter, args.align, args.model))
+    made = [sample_report(workspace, step.sample) for step in steps if step.sample]
     return {"samples": made}, _sample_lines(made)
 
 

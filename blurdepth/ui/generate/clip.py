@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 
 from blurdepth.blending import BlendRequest, BlendStep, blend_clip
-from blurdepth.bursts import MAX_FRAMES, MIN_FRAMES, Shutter, choose_shutter
 from blurdepth.clips import CLIP_LIMITS, CLIP_SUFFIXES, Clip, clip_of_pictures, read_clip
 from blurdepth.errors import BlurdepthError, InputError
+from blurdepth.shutter import MAX_FRAMES, MIN_FRAMES, Shutter, choose_shutter
 from blurdepth.ui import html
 from blurdepth.ui.shared import LIGHT, told, uploaded
 from blurdepth.workspace import Workspace
