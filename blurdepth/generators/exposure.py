@@ -62,7 +62,7 @@ def generate_variant(
         raise InputError(f"The frame is {rgb.shape[:2]} but its depth {inverse_depth.shape}: estimate it again.")
     chance = np.random.default_rng([seed, 0])
     condition = _vary(condition, chance)
-    ids = propose_movers(inverse_depth) if condition.object_speed_mps else np.zeros(rgb.shape[:2], np.uint8)
+    ids = propose_movers(rgb, inverse_depth) if condition.object_speed_mps else np.zeros(rgb.shape[:2], np.uint8)
     if condition.object_speed_mps and not ids.any():
         condition = _move_camera_instead(condition)
     motion = _plan(condition, ids, scale.fov_x_deg, chance)
