@@ -13,7 +13,8 @@ from blurdepth import __version__
 from blurdepth.bursts import Blending, BurstExposure, check_frames, regions, score
 from blurdepth.camera import ScaleAssumption
 from blurdepth.clips import Clip
-from blurdepth.estimators import BUNDLED, OnBytes
+from blurdepth.estimators import BUNDLED
+from blurdepth.pretrained import OnBytes
 from blurdepth.images import content_hash, linear_to_srgb
 from blurdepth.shutter import Shutter
 from blurdepth.store.records import Frame, Sample

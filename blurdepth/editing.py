@@ -10,7 +10,7 @@ import numpy as np
 from blurdepth.camera import ScaleAssumption, Vector
 from blurdepth.errors import InputError
 from blurdepth.generators.exposure import HEADINGS
-from blurdepth.movers import Stroke, mend_mask, mover_at
+from blurdepth.movers import Ids, Mask, Stroke, mend_mask, mover_at
 from blurdepth.prompts import Condition
 from blurdepth.setups import (
     F32,

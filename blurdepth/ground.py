@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
 
-ROUNDS = 12
+MAX_ROWS, MIN_ROWS = 64, 5
+FARTHEST_PERCENTILE = 10
+AGREES = 0.006
+"""How far a row may be off a line that it agrees with, as a share of the nearest row's inverse depth."""
 MIN_SLOPE_SHARE = 0.2
 
 
@@ -50,25 +53,31 @@ class Ground:
 def fit_ground(inverse_depth: F32) -> Ground | None:
     """The ground that most of the lower frame shows, or None where there is none (a wall, a view from above).
 
-    Each row's low quantile is taken, as things that stand on the ground are nearer than it, and a line fitted
-    to these by reweighted least squares.
+    Nothing lies below the ground, so in each row it is what is farthest: a low quantile is taken, and of all lines
+    through two rows the one that the most rows agree with. Rows above the horizon then simply don't agree.
 
     Args:
-        inverse_depth: (H, W) 1/m, may be noisy.
+        inverse_depth: (H, W) 1/m, may be noisy; what is farthest in the frame is taken as infinitely far.
     """
     height = len(inverse_depth)
-    rows = np.arange(round(height * 0.45), height, dtype=np.float64)
-    levels = np.percentile(inverse_depth[round(height * 0.45) :], 30, axis=1)
+    start = round(height * 0.45)
+    rows = np.unique(np.linspace(start, height - 1, MAX_ROWS).round().astype(int))
+    levels = np.percentile(inverse_depth[rows], FARTHEST_PERCENTILE, axis=1) - np.percentile(inverse_depth, 0.5)
     top = float(levels.max())
-    if top <= 0:
+    if top <= 0 or len(rows) < MIN_ROWS:
         return None
-    weights = np.ones(len(rows))
-    slope = horizon = 0.0
-    for _ in range(ROUNDS):
-        slope, offset = np.polyfit(rows, levels, 1, w=np.sqrt(weights))
-        residual = np.abs(levels - slope * rows - offset)
-        weights = 1 / np.maximum(residual, 0.01 * top)
-        horizon = -offset / slope if slope else np.inf
-    if slope * height < MIN_SLOPE_SHARE * top or horizon < -height or horizon > 0.9 * height:
+    one, two = np.triu_indices(len(rows), max(1, len(rows) // 5))
+    slopes = (levels[two] - levels[one]) / (rows[two] - rows[one])
+    usable = slopes * height > MIN_SLOPE_SHARE * top
+    slopes, one = slopes[usable], one[usable]
+    horizons = rows[one] - levels[one] / slopes
+    usable = (horizons > -height) & (horizons < 0.9 * height)
+    if not usable.any():
         return None
-    return Ground(float(slope), float(horizon))
+    slopes, horizons = slopes[usable], horizons[usable]
+    beyond = rows - horizons[:, None]
+    agreement = np.exp(-(((levels - slopes[:, None] * beyond) / (AGREES * top)) ** 2)) * (beyond > 0)
+    best = int(agreement.sum(axis=1).argmax())
+    weights = np.sqrt(agreement[best])
+    slope, offset = np.polyfit(rows, levels, 1, w=weights)
+    return Ground(float(slope), float(-offset / slope))

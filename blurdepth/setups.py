@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from blurdepth.camera import Pinhole, ScaleAssumption, Vector
 from blurdepth.errors import InputError
 from blurdepth.images import content_hash
+from blurdepth.movers import Ids, Mask
 from blurdepth.prompts.condition import MAX_SPEED_MPS
 
 F32 = NDArray[np.float32]
-Ids = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 Point = tuple[float, float]
 
 MAX_MOVERS = 20

@@ -18,10 +18,11 @@ from blurdepth.camera import ScaleAssumption
 from blurdepth.dataset import SplitRule, TrainingSample, split_samples
 from blurdepth.depth import metres_from_affine
 from blurdepth.errors import InputError, ModelError, StorageError
-from blurdepth.estimators import BUNDLED, Estimator, EstimatorCache, OnBytes
+from blurdepth.estimators import BUNDLED, Estimator, EstimatorCache
 from blurdepth.files import ContentFolder, write_atomically
 from blurdepth.images import Rgb, content_hash, decode_image, encode_png, read_labels
 from blurdepth.movers import propose_movers
+from blurdepth.pretrained import OnBytes
 from blurdepth.render import depth_picture, depth_range, shrink, thumbnail
 from blurdepth.setups import Setup
 from blurdepth.store import Store

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from blurdepth.images import decode_image, encode_png
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def street_frame(seed: int = 0, width: int = 196, height: int = 84) -> bytes:
@@ -79,6 +82,20 @@ def write_tiny_model(folder: Path, *, metric: bool = False, seed: int = 0) -> Pa
     size = {"height": 70, "width": 70}
     DPTImageProcessorPil(size=size, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(folder)
     return folder
+
+
+def in_hub_layout(model: Path, cache: Path, name: str) -> str:
+    """Lay a model out as the Hub's cache does: blobs, a snapshot of links, and refs; returns the commit."""
+    folder = cache / ("models--" + name.replace("/", "--"))
+    snapshot = folder / "snapshots" / COMMIT
+    (folder / "blobs").mkdir(parents=True)
+    (folder / "refs").mkdir()
+    snapshot.mkdir(parents=True)
+    (folder / "refs" / "main").write_text(COMMIT)
+    for number, file in enumerate(sorted(model.iterdir())):
+        shutil.copy(file, folder / "blobs" / f"blob{number}")
+        (snapshot / file.name).symlink_to(f"../../blobs/blob{number}")
+    return COMMIT
 
 
 @pytest.fixture(scope="session")

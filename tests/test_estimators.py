@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from blurdepth.errors import ModelError
-from blurdepth.estimators import EstimatorCache, _is_complete, find_model, lasting_name, load_estimator
+from blurdepth.estimators import EstimatorCache, find_model, lasting_name, load_estimator
 from blurdepth.images import decode_image
-from tests.conftest import street_frame, write_tiny_model
+from blurdepth.pretrained import _is_complete
+from tests.conftest import COMMIT, in_hub_layout, street_frame, write_tiny_model
 
 FRAME = decode_image(street_frame())
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def test_a_folder_gives_depth_of_the_frames_size(tiny_model: Path) -> None:
@@ -40,19 +40,6 @@ def test_the_revision_follows_the_weights(tiny_model: Path, tmp_path: Path) -> N
     other = write_tiny_model(tmp_path / "other", seed=1)
     assert find_model(str(tiny_model))[1] != find_model(str(other))[1]
     assert find_model(str(tiny_model))[1] == find_model(str(tiny_model))[1]
-
-
-def in_hub_layout(model: Path, cache: Path, name: str) -> None:
-    """Lay a model out as the Hub's cache does: blobs, a snapshot of links, and refs."""
-    folder = cache / ("models--" + name.replace("/", "--"))
-    snapshot = folder / "snapshots" / COMMIT
-    (folder / "blobs").mkdir(parents=True)
-    (folder / "refs").mkdir()
-    snapshot.mkdir(parents=True)
-    (folder / "refs" / "main").write_text(COMMIT)
-    for number, file in enumerate(sorted(model.iterdir())):
-        shutil.copy(file, folder / "blobs" / f"blob{number}")
-        (snapshot / file.name).symlink_to(f"../../blobs/blob{number}")
 
 
 def test_a_hub_id_loads_from_the_hubs_own_cache(tiny_model: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who could move: connected surfaces that stand on the ground, from inverse depth alone."""
+"""Connected surfaces that stand on the ground, from inverse depth alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurdepth.ground import Ground, fit_ground
+from blurdepth.ground import Ground
+from blurdepth.movers.proposal import Mask
 
 F32 = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
-WORK_WIDTH = 640
 FOOT, TOP = 0.10, 1.15
 MAX_STANDING_FOOT = 0.45
 MAX_WIDTH = 5.0
@@ -32,30 +31,17 @@ class _Surface:
     ground: Ground
 
 
-def propose_movers(inverse_depth: F32, limit: int = 8) -> NDArray[np.uint8]:
-    """Surfaces the size of people and vehicles that stand on the ground: (H, W) ids from 1, 0 elsewhere.
+def standing_surfaces(inverse_depth: F32, ground: Ground) -> list[Mask]:
+    """Surfaces the size of people and vehicles that stand on the ground, seen by depth alone.
 
     Everything is measured in camera heights, which needs no scale: the ground's inverse depth grows linearly
-    with the row, and a pixel nearer than the ground of its row stands above it. The largest come first.
+    with the row, and a pixel nearer than the ground of its row stands above it.
 
     Args:
-        inverse_depth: (H, W) 1/m (any scale will do, but no shift), may be a model's prediction.
-        limit: how many to propose at most.
+        inverse_depth: (H, W) 1/m (any scale will do), may be a model's prediction.
+        ground: fitted to it.
     """
-    full_size = inverse_depth.shape[::-1]
-    scale = min(1.0, WORK_WIDTH / full_size[0])
-    size = (round(full_size[0] * scale), round(full_size[1] * scale))
-    small = cv2.resize(inverse_depth, size, interpolation=cv2.INTER_AREA) if scale < 1 else inverse_depth
-    small = cv2.medianBlur(small.astype(np.float32), 3)
-    ids = np.zeros(inverse_depth.shape, np.uint8)
-    ground = fit_ground(small)
-    if ground is None:
-        return ids
-    found = sorted(_standing(_measure(small, ground)), key=np.count_nonzero, reverse=True)[:limit]
-    for number, mask in enumerate(found, start=1):
-        at_full_size = cv2.resize(mask.astype(np.float32), full_size, interpolation=cv2.INTER_LINEAR)
-        ids[(at_full_size > 0.5) & (ids == 0)] = number
-    return ids
+    return _standing(_measure(cv2.medianBlur(inverse_depth, 3), ground))
 
 
 def _measure(inverse_depth: F32, ground: Ground) -> _Surface:
