@@ -14,8 +14,8 @@ from blurdepth.bursts import Blending, BurstExposure, check_frames, regions, sco
 from blurdepth.camera import ScaleAssumption
 from blurdepth.clips import Clip
 from blurdepth.estimators import BUNDLED
-from blurdepth.pretrained import OnBytes
 from blurdepth.images import content_hash, linear_to_srgb
+from blurdepth.pretrained import OnBytes
 from blurdepth.shutter import Shutter
 from blurdepth.store.records import Frame, Sample
 from blurdepth.workspace import NewSample, Workspace, reduce_frame

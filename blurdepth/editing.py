@@ -12,18 +12,7 @@ from blurdepth.errors import InputError
 from blurdepth.generators.exposure import HEADINGS
 from blurdepth.movers import Ids, Mask, Stroke, mend_mask, mover_at
 from blurdepth.prompts import Condition
-from blurdepth.setups import (
-    F32,
-    Ids,
-    Mask,
-    Point,
-    Setup,
-    View,
-    keep_seen,
-    limit_speed,
-    scale_by_known_height,
-    with_mover,
-)
+from blurdepth.setups import F32, Point, Setup, View, keep_seen, limit_speed, scale_by_known_height, with_mover
 from blurdepth.store.records import Frame
 from blurdepth.workspace import Workspace
 

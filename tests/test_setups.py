@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from blurdepth.camera import ScaleAssumption
 from blurdepth.depth import metres_from_affine
 from blurdepth.errors import InputError
+from blurdepth.movers import Mask
 from blurdepth.setups import (
     MAX_MOVERS,
-    Mask,
     Setup,
     View,
     keep_seen,

@@ -19,8 +19,9 @@ from blurdepth.editing import Desk
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generation import GenerationRequest, preview
 from blurdepth.images import encode_jpeg
+from blurdepth.movers import Mask
 from blurdepth.prompts import Condition, condition_from_json
-from blurdepth.setups import Mask, Point, Setup
+from blurdepth.setups import Point, Setup
 from blurdepth.ui import html
 from blurdepth.workspace import Workspace
 

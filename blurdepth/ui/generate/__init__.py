@@ -10,6 +10,7 @@ import gradio as gr
 
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generation import MAX_VARIANTS, GenerationRequest, generate
+from blurdepth.shutter import Shape
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
 from blurdepth.ui.chips import chosen_condition
@@ -191,7 +192,7 @@ class GenerateTab:
         paths: list[str] | None,
         first: int,
         length: int,
-        shape: str,
+        shape: Shape,
         align: bool,
         model: str,
     ) -> Iterator[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ import gradio as gr
 from blurdepth.blending import BlendRequest, BlendStep, blend_clip
 from blurdepth.clips import CLIP_LIMITS, CLIP_SUFFIXES, Clip, clip_of_pictures, read_clip
 from blurdepth.errors import BlurdepthError, InputError
-from blurdepth.shutter import MAX_FRAMES, MIN_FRAMES, Shutter, choose_shutter
+from blurdepth.shutter import MAX_FRAMES, MIN_FRAMES, Shape, Shutter, choose_shutter
 from blurdepth.ui import html
 from blurdepth.ui.shared import LIGHT, told, uploaded
 from blurdepth.workspace import Workspace
@@ -90,7 +90,7 @@ class ClipInput:
         return html.film([(f"frame {number + 1}", path, number in inside) for number, path in small], about)
 
     def blend(
-        self, paths: list[str] | None, first: int, length: int, shape: str, align: bool, model: str
+        self, paths: list[str] | None, first: int, length: int, shape: Shape, align: bool, model: str
     ) -> Iterator[BlendStep]:
         """Blend the frames; each step says how far it is, and the last one holds the sample.
 
