@@ -1,4 +1,4 @@
-"""The only place that knows SQL: one SQLite file for frames, samples, decisions, versions and jobs."""
+"""The only place that knows SQL: one SQLite file for frames, samples, decisions, versions, jobs and prompts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from blurdepth.store.database import Database
 from blurdepth.store.jobs import Jobs
+from blurdepth.store.prompt_book import PromptBook
 from blurdepth.store.samples import Samples
 from blurdepth.store.versions import Versions
 
@@ -25,3 +26,4 @@ class Store:
         self.samples = Samples(database)
         self.versions = Versions(database)
         self.jobs = Jobs(database)
+        self.prompts = PromptBook(database)

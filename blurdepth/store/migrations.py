@@ -73,3 +73,12 @@ def m001_create_tables(db: Sqlite) -> None:
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} only grows'); END"
             )
+
+
+@migrations()
+def m002_create_prompts(db: Sqlite) -> None:
+    """People's own prompts, and what they changed or removed of the shipped book; keys are names in folded case."""
+    db.execute(
+        "CREATE TABLE prompts (key TEXT PRIMARY KEY, name TEXT NOT NULL, prompt TEXT NOT NULL, negative TEXT NOT NULL,"
+        " removed INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)), created_at TEXT NOT NULL) STRICT"
+    )
