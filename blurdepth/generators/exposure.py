@@ -139,11 +139,11 @@ def _photograph(
     """The scene in its weather (`air`: inverse depth with sky at 0), the exposure, what falls, and the sensor."""
     height, width = inverse_depth.shape
     chance = np.random.default_rng([seed, 1])
-    scene = apply_scene(linear, air, condition.weather, chance)
-    exposure = expose(scene, inverse_depth, motion, ids)
     focal_px = Pinhole(width, height, motion.fov_x_deg).focal_px
+    scene = apply_scene(linear, air, condition.weather, focal_px, chance)
+    exposure = expose(scene, inverse_depth, motion, ids)
     light = apply_falling(
-        exposure.linear, exposure.mean_inverse_depth, condition.weather, condition.exposure_s, focal_px, chance
+        exposure.linear, exposure.mean_inverse_depth, condition.weather, condition.exposure_s, motion, chance
     )
     return exposure, linear_to_srgb(apply_sensor(light, condition.weather, chance))
 

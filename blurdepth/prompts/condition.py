@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import math
+import reprlib
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from blurdepth.errors import InputError
-from blurdepth.weather import Weather
+from blurdepth.weather import KINDS, Weather
 
 MIN_EXPOSURE_S, MAX_EXPOSURE_S = 1 / 500, 0.5
 MAX_SPEED_MPS, MAX_PAN_DEG = 60.0, 20.0
@@ -66,3 +68,35 @@ class Condition:
         data = asdict(self)
         data["weather"] = {name: value for name, value in data["weather"].items() if value}
         return data
+
+    @classmethod
+    def from_json(cls, data: object) -> Condition:
+        """The inverse of `to_json`, for a condition that was changed by hand; what is left out is as by default.
+
+        >>> Condition.from_json({"weather": {"fog": 0.5}, "camera_speed_mps": 8}).weather.fog
+        0.5
+
+        Raises:
+            InputError: it isn't such an object, or a name or value in it is not known; the message names it.
+        """
+        values = _checked(data, "condition", {field.name for field in fields(cls)})
+        values["weather"] = Weather(**_checked(values.get("weather", {}), "weather", set(KINDS)))
+        for name, value in values.items():
+            expected: tuple[type, ...] = _TYPES.get(name, (int, float))
+            known = isinstance(value, expected) and (bool in expected or not isinstance(value, bool))
+            if not known or (isinstance(value, float) and not math.isfinite(value)):
+                raise InputError(f"{name} of the condition is {value!r}: {_USE.get(name, 'use a number')}.")
+        return cls(**values)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {"weather": (Weather,), "camera_still": (bool,), "direction": (str, type(None))}
+_USE = {"camera_still": "use true or false", "direction": "use left, right, oncoming or none"}
+
+
+def _checked(data: object, what: str, names: set[str]) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise InputError(f"The {what} is {reprlib.repr(data)}: give an object of names and values.")
+    for name in data:
+        if name not in names:
+            raise InputError(f"The {what} has {name!r}, which is not known: use {', '.join(sorted(names))}.")
+    return dict(data)

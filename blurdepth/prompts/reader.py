@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
 
-from blurdepth.errors import InputError
 from blurdepth.prompts import lexicon
 from blurdepth.prompts.condition import MAX_EXPOSURE_S, MAX_SPEED_MPS, MIN_EXPOSURE_S, Condition
-from blurdepth.prompts.reading import Moving, Reading, Term, fraction, heading, join, number
+from blurdepth.prompts.movement import WHATEVER, Movement
+from blurdepth.prompts.reading import Moving, Reading, Term, fraction, join, number
+from blurdepth.prompts.tokens import BREAKS, tokenise
 from blurdepth.weather import Weather
+from blurdepth.weather.sensor import MAX_STOPS
 
-ASSUMED_OBJECTS_MPS, ASSUMED_CAMERA_MPS = 8.0, 4.0
-
-_TOKEN = re.compile(r"\d+(?:[./]\d+)?%?|(?:km/h|m/s)(?![^\W\d_])|[^\W\d_]+(?:['’][^\W\d_]+)?|[,.;:!?\n]")
-_BREAKS = frozenset(",.;:!?\n")
+MIN_BLUR_AMOUNT, MAX_BLUR_AMOUNT, USUAL_BLUR = 0.3, 2.0, 0.6
 _LONGEST_PHRASE = 4
-_WHATEVER = "what moves"
 
 
 class Reader:
     """Reads word by word, keeping what was understood; see `prompts.parse_prompt`."""
 
     def __init__(self) -> None:
-        self.objects, self.camera = Moving(), Moving()
+        self.who = Movement()
         self.weather: dict[str, float] = {}
         self.others: dict[str, float] = {}
-        self.direction: str | None = None
         self.terms: dict[str, Term] = {}
         self.ignored: list[str] = []
-        self.blur_words: list[str] = []
-        self.still_words: list[str] = []
+        self.blur_amount = 1.0
+        self.weight = 1.0
         self.anything = False
         self.in_prompt = True
         self._begin_clause()
@@ -38,7 +35,7 @@ class Reader:
     def _begin_clause(self) -> None:
         self.strength_words: list[str] = []
         self.strength: float | None = None
-        self.weaker = 1.0
+        self.degree = 1.0
         self.speed: tuple[str, float] | None = None
         self.still: tuple[str, bool] | None = None
         self.negated = False
@@ -55,19 +52,20 @@ class Reader:
     def read(self, text: str, wanted: bool) -> None:
         """Read one text; `wanted` is False for a negative."""
         self.in_prompt = wanted
-        tokens = _TOKEN.findall(text.lower())
-        at = 0
-        while at < len(tokens):
-            if tokens[at] in _BREAKS:
+        tokens = tokenise(text)
+        words, at = [token.text for token in tokens], 0
+        while at < len(words):
+            self.weight = tokens[at].weight
+            if words[at] in BREAKS:
                 self._end_clause()
                 at += 1
                 continue
-            at += self._quantity(tokens, at) or self._phrase(tokens, at)
+            at += self._quantity(words, at) or self._phrase(words, at)
         self._end_clause()
 
     def _end_clause(self) -> None:
         if self.speed:
-            self._take_speed(self.objects)
+            self._take_speed(self.who.objects)
         self._drop_strength()
         if self.still:
             self._stand(*self.still)
@@ -77,11 +75,13 @@ class Reader:
         """Take the longest known phrase that starts here, else one word: how many words were taken."""
         for length in range(min(_LONGEST_PHRASE, len(tokens) - at), 0, -1):
             words = " ".join(tokens[at : at + length])
-            if words in lexicon.PLACES:
+            if words in lexicon.PLACES or words in lexicon.QUANTITY_NAMES:
                 self.ignored.append(words)
                 return length
             if self._read_weather(words) or self._read_movement(words) or self._read_manner(words):
                 self.anything = True
+                if self.weight != 1:
+                    self.ignored.append(f"{words} ×{self.weight:g}")
                 return length
         word = tokens[at]
         if word in lexicon.NEGATIONS:
@@ -98,45 +98,59 @@ class Reader:
 
     def _read_weather(self, words: str) -> bool:
         if words in lexicon.STRENGTHS:
-            self.strength = lexicon.STRENGTHS[words]
+            self.strength, self.weight = lexicon.STRENGTHS[words], 1.0
             self.strength_words.append(words)
-        elif words in lexicon.WEAKER:
-            self.weaker = lexicon.WEAKER[words]
+        elif words in lexicon.DEGREES:
+            self.degree, self.weight = self.degree * lexicon.DEGREES[words], 1.0
             self.strength_words.append(words)
         elif words in lexicon.FAIR:
             self._note("clear", words, "clear" if self.wanted else "not clear")
         elif words in lexicon.WEATHER:
             kind, usual = lexicon.WEATHER[words]
-            strength = usual if self.strength is None else self.strength
-            self._set_weather(kind, join(*self.strength_words, words), strength * self.weaker if self.wanted else 0.0)
-            self.strength_words, self.strength, self.weaker = [], None, 1.0
+            strength = min((usual if self.strength is None else self.strength) * self.degree * self.weight, 1.0)
+            words = join(*self.strength_words, words, self._said_weight())
+            self._set_weather(kind, words, strength if self.wanted else 0.0)
+            self._forget_strength()
         else:
             return False
         return True
 
     def _drop_strength(self) -> None:
         self.ignored.extend(self.strength_words)
-        self.strength_words, self.strength, self.weaker = [], None, 1.0
+        self._forget_strength()
+
+    def _forget_strength(self) -> None:
+        self.strength_words, self.strength, self.degree = [], None, 1.0
+
+    def _said_weight(self) -> str:
+        """The weight of the brackets around the words, which is taken with this."""
+        said = "" if self.weight == 1 else f"×{self.weight:g}"
+        self.weight = 1.0
+        return said
 
     def _set_weather(self, kind: str, words: str, strength: float) -> None:
         self.weather[kind] = strength
         self.last_kind = kind if strength else None
-        self._note(kind, words, kind if strength else f"no {kind}", strength or None)
+        said = kind.replace("_", " ")
+        self._note(kind, words, said if strength else f"no {said}", strength or None)
 
     def _read_movement(self, words: str) -> bool:
         """Who moves: actors and the camera."""
         if words in lexicon.ACTORS:
             self._actor(words)
         elif words in lexicon.CAMERA:
-            self.camera.aside.append(words)
-            self._turn_to(self.camera)
+            self.who.camera.aside.append(words)
+            self._turn_to(self.who.camera)
+        elif words in lexicon.ACTORS_MOVE_TOO and self.actors and self.wanted:
+            self.who.objects.say(words)
+            self.in_motion = True
         elif words in lexicon.CAMERA_MOVES:
-            self.camera.say(words)
-            self.camera.usual_mps, self.camera.stands = lexicon.CAMERA_MOVES[words], not self.wanted
-            self._turn_to(self.camera)
+            self.who.camera.say(words)
+            self.who.camera.usual_mps, self.who.camera.stands = lexicon.CAMERA_MOVES[words], not self.wanted
+            self._turn_to(self.who.camera)
         elif words in lexicon.STILL_CAMERA:
-            self.camera.say(words)
-            self.camera.stands = self.wanted
+            self.who.camera.say(words)
+            self.who.camera.stands = self.wanted
         elif words in lexicon.PAN or words in lexicon.SHAKE:
             self._turn(words)
         else:
@@ -158,7 +172,7 @@ class Reader:
         elif words in lexicon.MOTION:
             self._motion(words)
         elif words in lexicon.PACE:
-            moving = self.subject or self.objects
+            moving = self.subject or self.who.objects
             moving.pace = lexicon.PACE[words] if self.wanted else 1 / lexicon.PACE[words]
             moving.say(words)
             self.in_motion, self.negated = True, False
@@ -181,9 +195,9 @@ class Reader:
             self.still = None
             self._freeze(join(still, words), name, wanted)
         elif self.wanted:
-            self.objects.say(words, name)
-            self.objects.stands, self.in_motion = False, True
-            self._turn_to(self.objects)
+            self.who.objects.say(words, name)
+            self.who.objects.stands, self.in_motion = False, True
+            self._turn_to(self.who.objects)
         elif self.in_prompt:
             self._rest(f"no {words}", name, f"no moving {name}")
         else:
@@ -194,59 +208,66 @@ class Reader:
 
     def _stand(self, words: str, wanted: bool) -> None:
         """The clause is over and somebody in it is to stand still, or (not wanted) must not."""
-        if self.subject is self.camera:
-            self.camera.say(words)
-            self.camera.stands = wanted
+        if self.subject is self.who.camera:
+            self.who.camera.say(words)
+            self.who.camera.stands = wanted
         elif self.actors:
             for name in dict.fromkeys(self.actors):
                 self._freeze(words, name, wanted)
         elif wanted:
-            self.still_words.append(words)
-            self.objects.stands = not self.objects.surely
+            self.who.still_words.append(words)
+            self.who.objects.stands = not self.who.objects.surely
         else:
-            self._freeze(words, _WHATEVER, wanted)
+            self._freeze(words, WHATEVER, wanted)
 
     def _freeze(self, words: str, name: str, wanted: bool) -> None:
         """Something is to stand still or, in a negative, must not."""
         if wanted:
             self._rest(words, name, f"{name} still")
             return
-        self.objects.stands = False
-        known = name != _WHATEVER and not self.objects.names
-        self.objects.say(f"not {words}", name if known else "")
+        self.who.objects.stands = False
+        known = name != WHATEVER and not self.who.objects.names
+        self.who.objects.say(f"not {words}", name if known else "")
         self._note(f"actor {name}", f"not {words}", f"blur on {name}")
 
     def _rest(self, words: str, name: str, meaning: str) -> None:
         """An actor doesn't move; others that do win."""
-        self._note(f"actor {name}", join(*self.objects.take_out(name), words), meaning)
-        self.objects.stands = not self.objects.surely
+        self._note(f"actor {name}", join(*self.who.objects.take_out(name), words), meaning)
+        self.who.objects.stands = not self.who.objects.surely
 
     def _blur(self, words: str) -> None:
-        if self.wanted:
-            self.blur_words.append(words)
-            return
-        self.objects.pace *= 0.5
-        self.camera.pace *= 0.5
-        self._note("less blur", f"not {words}", "less blur")
+        """Blur is asked for, with an amount where one is said; or not asked for, which makes it less."""
+        # Who doesn't want to see "no motion blur" wants to see some.
+        if self.wanted or (not self.in_prompt and self.negated):
+            self.who.blur_words.append(words)
+            strength = USUAL_BLUR if self.strength is None else self.strength
+            amount = strength * self.degree * self.weight / USUAL_BLUR
+            words = join(*self.strength_words, words, self._said_weight())
+            self._forget_strength()
+        else:
+            amount, words = 0.5, f"not {words}"
         self.negated = False
+        if amount != 1:
+            self.blur_amount = min(max(amount, MIN_BLUR_AMOUNT), MAX_BLUR_AMOUNT)
+            self._note("amount of blur", words, "more blur" if amount > 1 else "less blur")
 
     def _motion(self, words: str) -> None:
         if not self.wanted:
             self._set_still(f"not {words}", True)
-        elif self.subject is self.camera:
-            self.camera.say(words)
+        elif self.subject is self.who.camera:
+            self.who.camera.say(words)
         else:
-            self.blur_words.append(words)
+            self.who.blur_words.append(words)
             self.in_motion = True
 
     def _direction(self, words: str) -> bool:
         """Where to; a bare "left" only after something that moves, and of the camera only forward is known."""
         bare = words in lexicon.HEADINGS
-        if not self.wanted or self.subject is self.camera or (bare and not self.in_motion):
+        if not self.wanted or self.subject is self.who.camera or (bare and not self.in_motion):
             self.ignored.append(words)
             return not bare
-        self.direction = lexicon.HEADINGS[words] if bare else lexicon.DIRECTIONS[words]
-        self.objects.say(words)
+        self.who.direction = lexicon.HEADINGS[words] if bare else lexicon.DIRECTIONS[words]
+        self.who.objects.say(words)
         return True
 
     def _turn_to(self, moving: Moving) -> None:
@@ -267,21 +288,20 @@ class Reader:
 
     def _quantity(self, tokens: list[str], at: int) -> int:
         """Take a number with its unit, or a strength beside its weather: how many words were taken."""
+        if tokens[at] == "iso" and at + 1 < len(tokens) and (speed := number(tokens[at + 1])):
+            self._iso(f"iso {tokens[at + 1]}", speed)
+            return 2
         value = number(tokens[at])
         if value is None:
             return 0
-        unit = tokens[at + 1] if at + 1 < len(tokens) else ""
-        words = f"{tokens[at]} {unit}"
-        if unit in lexicon.SPEED_UNITS or unit in lexicon.TIME_UNITS:
-            if not self.wanted:
-                self.ignored.append(words)
-                return 2
-            if unit in lexicon.SPEED_UNITS:
-                self._speed(words, min(value * lexicon.SPEED_UNITS[unit], MAX_SPEED_MPS))
-            else:
-                self._shutter(words, value * lexicon.TIME_UNITS[unit])
-            self.anything = True
-            return 2
+        for length in (3, 2, 1):
+            unit = " ".join(tokens[at + 1 : at + 1 + length])
+            if unit in lexicon.SPEED_UNITS or unit in lexicon.TIME_UNITS:
+                self._with_unit(f"{tokens[at]} {unit}", value, unit)
+                return 1 + unit.count(" ") + 1
+        if self.last_kind is None and re.fullmatch(r"1/\d\d+", tokens[at]):
+            self._with_unit(tokens[at], value, "s")
+            return 1
         if value > 1 or not (self.last_kind or _weather_starts(tokens, at + 1)):
             return 0
         if self.last_kind:
@@ -290,6 +310,25 @@ class Reader:
             self.strength = value
             self.strength_words.append(tokens[at])
         return 1
+
+    def _with_unit(self, words: str, value: float, unit: str) -> None:
+        if not self.wanted:
+            self.ignored.append(words)
+        elif unit in lexicon.SPEED_UNITS:
+            self._speed(words, min(value * lexicon.SPEED_UNITS[unit], MAX_SPEED_MPS))
+            self.anything = True
+        else:
+            self._shutter(words, value * lexicon.TIME_UNITS[unit])
+            self.anything = True
+
+    def _iso(self, words: str, speed: float) -> None:
+        """Noise by the gain: one stop for each doubling over ISO 100, as `weather.sensor` counts it."""
+        if not self.wanted:
+            self.ignored.append(words)
+            return
+        strength = min(max(math.log2(speed / 100) / MAX_STOPS["noise"], 0.0), 1.0)
+        self._set_weather("noise", words, round(strength, 2))
+        self.anything = True
 
     def _speed(self, words: str, speed_mps: float) -> None:
         if not round(speed_mps, 1):
@@ -307,75 +346,31 @@ class Reader:
         Raises:
             InputError: everything was asked to stand still.
         """
-        terms = list(self.terms.values())
-        speeds = {"objects": 0.0, "camera": 0.0}
-        for name, term, speed in self._movement():
-            terms.append(term)
-            speeds[name] = max(speeds[name], speed)
-        if not (any(speeds.values()) or self.others.get("pan_deg") or self.others.get("shake")):
-            speeds = self._assumed()
-            meaning = ", ".join(f"{name} {speed:g} m/s" for name, speed in speeds.items() if speed)
-            terms.append(Term("", f"assumed: {meaning}"))
+        self.who.panned = bool(self.others.get("pan_deg"))
+        self.who.turns = self.who.panned or bool(self.others.get("shake"))
+        speeds, terms = self.who.decide()
         condition = Condition(
             weather=Weather(**self.weather),
             camera_speed_mps=speeds["camera"],
-            camera_still=self.camera.stands,
+            camera_still=self.who.camera.stands,
             object_speed_mps=speeds["objects"],
-            direction=self.direction if speeds["objects"] else None,
-            **self.others,
+            direction=self.who.direction if speeds["objects"] else None,
+            **self._amounts(),
         )
-        return Reading(condition, tuple(terms), tuple(dict.fromkeys([*self.ignored, *self._left_out()])))
+        ignored = tuple(dict.fromkeys([*self.ignored, *self.who.left_out()]))
+        return Reading(condition, (*self.terms.values(), *terms), ignored)
 
-    def _assumed(self) -> dict[str, float]:
-        """Speeds where none was asked for; what was asked to stand still does."""
-        if self.objects.stands and self.camera.stands:
-            raise InputError(
-                "The prompt asks for everything to stand still, but blur comes from motion: let the camera or "
-                'something else move, such as "driving" or "cars 12 m/s".'
-            )
+    def _amounts(self) -> dict[str, float]:
+        """Exposure, pan and shake, scaled by the amount of blur that was asked for."""
+        if self.blur_amount == 1:
+            return self.others
+        exposure_s = self.others.get("exposure_s", Condition.exposure_s) * self.blur_amount
+        pan, shake = (self.others.get(name, 0.0) * self.blur_amount for name in ("pan_deg", "shake"))
         return {
-            "objects": 0.0 if self.objects.stands else ASSUMED_OBJECTS_MPS,
-            "camera": 0.0 if self.camera.stands else ASSUMED_CAMERA_MPS,
+            "exposure_s": min(max(exposure_s, MIN_EXPOSURE_S), MAX_EXPOSURE_S),
+            "pan_deg": pan,
+            "shake": min(shake, 1.0),
         }
-
-    @property
-    def _objects_move(self) -> bool:
-        return self.objects.asked or bool(self.blur_words and not self.objects.stands)
-
-    @property
-    def _camera_moves(self) -> bool:
-        """Blur that nobody else explains is the camera's too."""
-        unexplained = self.blur_words and not self.others.get("pan_deg") and not self.objects.asked
-        return self.camera.asked or bool(unexplained and not self.camera.stands)
-
-    def _movement(self) -> Iterator[tuple[str, Term, float]]:
-        """What moves or rests by the words: "objects" or "camera", its term, and its speed in m/s."""
-        if self._objects_move:
-            speed = self.objects.speed(ASSUMED_OBJECTS_MPS)
-            name = " and ".join(self.objects.names) or "objects"
-            words = join(*self.objects.words, *self.blur_words)
-            yield "objects", Term(words, f"{name} {speed:g} m/s{heading(self.direction)}"), speed
-        elif self.still_words:
-            yield "objects", Term(join(*self.still_words), f"{_WHATEVER} still"), 0.0
-        if self._camera_moves:
-            speed = self.camera.speed(ASSUMED_CAMERA_MPS)
-            words = join(*self.camera.words, *([] if self.objects.asked else self.blur_words))
-            yield "camera", Term(words, f"camera {speed:g} m/s forward"), speed
-        elif self.camera.stands:
-            turns = self.others.get("pan_deg") or self.others.get("shake")
-            meaning = "camera stays in its place" if turns else "camera still"
-            yield "camera", Term(join(*self.camera.words), meaning), 0.0
-        if self.blur_words and not self._objects_move and not self._camera_moves:
-            yield "camera", Term(join(*self.blur_words), "motion blur"), 0.0
-
-    def _left_out(self) -> Iterator[str]:
-        """Words about what doesn't move in the end, as far as no term has them."""
-        if not self._objects_move:
-            yield from self.objects.words
-        elif self.still_words:
-            yield from self.still_words
-        if not (self._camera_moves or self.camera.stands):
-            yield from self.camera.words
 
 
 def _weather_starts(tokens: list[str], at: int) -> bool:

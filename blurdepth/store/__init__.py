@@ -1,4 +1,4 @@
-"""The only place that knows SQL: one SQLite file for frames, samples, decisions, setups, versions and jobs."""
+"""The only place that knows SQL: one SQLite file for frames, samples, decisions, setups, versions, jobs, prompts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from blurdepth.store.database import Database
 from blurdepth.store.jobs import Jobs
+from blurdepth.store.prompt_book import PromptBook
 from blurdepth.store.samples import Samples
 from blurdepth.store.setups import Setups
 from blurdepth.store.versions import Versions
@@ -27,3 +28,4 @@ class Store:
         self.setups = Setups(database)
         self.versions = Versions(database)
         self.jobs = Jobs(database)
+        self.prompts = PromptBook(database)

@@ -76,6 +76,15 @@ def m001_create_tables(db: Sqlite) -> None:
 
 
 @migrations()
+def m002_create_prompts(db: Sqlite) -> None:
+    """People's own prompts, and what they changed or removed of the shipped book; keys are names in folded case."""
+    db.execute(
+        "CREATE TABLE prompts (key TEXT PRIMARY KEY, name TEXT NOT NULL, prompt TEXT NOT NULL, negative TEXT NOT NULL,"
+        " removed INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)), created_at TEXT NOT NULL) STRICT"
+    )
+
+
+@migrations()
 def m003_create_setups(db: Sqlite) -> None:
     """Who moves in a frame, and its assumed scale, as set by hand; a setup is never changed."""
     db.execute(

@@ -8,6 +8,8 @@ from typing import Any, Literal
 SampleStatus = Literal["pending", "accepted", "rejected"]
 JobStatus = Literal["queued", "running", "done", "stopped", "interrupted", "failed"]
 
+BookOrigin = Literal["shipped", "changed", "own"]
+
 SAMPLE_STATUSES: tuple[SampleStatus, ...] = ("pending", "accepted", "rejected")
 UNFINISHED: tuple[JobStatus, ...] = ("queued", "running")
 RESUMABLE: tuple[JobStatus, ...] = ("stopped", "interrupted", "failed")
@@ -117,3 +119,13 @@ class Job:
     heartbeat: str | None = None
     created_at: str = ""
     finished_at: str | None = None
+
+
+@dataclass(frozen=True)
+class BookEntry:
+    """A prompt of the book: as it was shipped, shipped but changed here, or somebody's own."""
+
+    name: str
+    prompt: str
+    negative: str
+    origin: BookOrigin
