@@ -20,6 +20,7 @@ AGREE_PX, AGREE_SHARE = 1.0, 0.05
 SAME_SURFACE = 0.9
 DEPTH_BINS = 8
 PASS_ON_PX, MATCH_PX, BETTER = 8, 5, 0.8
+AROUND_PX, REST_SLACK = 15, 0.5
 CORNERS, MIN_CORNERS, MIN_AGREEING = 1000, 12, 0.4
 SMALL_WIDTH = 192
 MAX_UNEXPLAINED = 0.3
@@ -56,6 +57,7 @@ def measure_both(first: Gray, second: Gray) -> tuple[F32, F32]:
     for choice in (forth, home):
         for step in ((PASS_ON_PX, 0), (-PASS_ON_PX, 0), (0, PASS_ON_PX), (0, -PASS_ON_PX)):
             choice.offer(_shifted(choice.flow, *step))
+        choice.prefer_rest()
     return forth.flow, home.flow
 
 
@@ -75,6 +77,13 @@ class _Choice:
         better = miss < BETTER * self._miss - 1
         self.flow = np.where(better[..., None], flow, self.flow)
         self._miss = np.where(better, miss, self._miss)
+
+    def prefer_rest(self) -> None:
+        """Where standing still explains as much, nothing moves: on a bare sky, flow follows the noise."""
+        side = (AROUND_PX, AROUND_PX)
+        miss = cv2.blur(cv2.absdiff(self._first, follow(self._second, self.flow)), side)
+        still = cv2.blur(cv2.absdiff(self._first, self._second), side)
+        self.flow = np.where((still <= miss + REST_SLACK)[..., None], np.float32(0), self.flow)
 
 
 def _shifted(flow: F32, x: int, y: int) -> F32:
