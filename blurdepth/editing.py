@@ -29,6 +29,7 @@ class Desk:
         model: name of the depth model.
         setup: as it is now.
         condition: what the words ask for, or the hand has set.
+        finder: name of the segmentation model that proposes who could move; "" for none.
     """
 
     workspace: Workspace
@@ -36,6 +37,7 @@ class Desk:
     model: str
     setup: Setup
     condition: Condition
+    finder: str = ""
 
     @property
     def ids(self) -> Ids:
@@ -49,7 +51,7 @@ class Desk:
 
     def proposals(self) -> Ids:
         """(H, W) who could move, as far as it was not chosen yet."""
-        proposed, chosen = self.workspace.proposed_ids(self.frame, self.model), self.ids
+        proposed, chosen = self.workspace.proposed_ids(self.frame, self.model, self.finder), self.ids
         taken = np.unique(proposed[chosen > 0])
         return np.where(np.isin(proposed, taken), 0, proposed).astype(np.uint8)
 
@@ -88,7 +90,8 @@ class Desk:
 
     def remove(self, number: int) -> Setup:
         """Let a mover stand still again."""
-        rest = {each: velocity for each, velocity in self.setup.velocities_mps.items() if each != self._known(number)}
+        number = self._known(number)
+        rest = {each: velocity for each, velocity in self.setup.velocities_mps.items() if each != number}
         return self._keep(np.where(self.ids == number, 0, self.ids).astype(np.uint8), rest)
 
     def assume(self, scale: ScaleAssumption) -> Setup:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -197,28 +196,3 @@ def _noted_kind(notes: Path) -> DepthKind:
     if kind not in get_args(DepthKind):
         raise ModelError(f"{notes} names the kind {kind!r}: use one of {', '.join(get_args(DepthKind))}.")
     return kind
-
-
-class EstimatorCache:
-    """The last few estimators that were used, as long as their weights are those on disk; one thread at a time loads.
-
-    Args:
-        size: how many stay in memory.
-    """
-
-    def __init__(self, size: int = 2) -> None:
-        self._size = size
-        self._loaded: dict[str, Estimator] = {}
-        self._lock = threading.Lock()
-
-    def get(self, name: str, on_bytes: OnBytes | None = None) -> Estimator:
-        """The estimator called `name`, loaded if it isn't yet. Raises as `load_estimator` does."""
-        with self._lock:
-            _, revision = find_model(name, on_bytes)
-            estimator = self._loaded.pop(name, None)
-            if estimator is None or estimator.revision != revision:
-                estimator = load_estimator(name, on_bytes)
-            self._loaded[name] = estimator
-            while len(self._loaded) > self._size:
-                del self._loaded[next(iter(self._loaded))]
-            return estimator

@@ -31,6 +31,7 @@ class GenerationRequest:
     Attributes:
         condition: as set by hand, in place of what the prompt says; None for the prompt's.
         setup: who moves and the assumption of scale; None for proposals, chance and the usual camera.
+        finder: the segmentation model that proposes who could move; "" for the proposals that need none.
     """
 
     prompt: str
@@ -41,6 +42,7 @@ class GenerationRequest:
     model: str = BUNDLED
     condition: Condition | None = None
     setup: Setup | None = None
+    finder: str = ""
 
     def __post_init__(self) -> None:
         for name in ("variants", "seed"):
@@ -85,9 +87,12 @@ def generate(workspace: Workspace, frame: Frame, request: GenerationRequest) -> 
     condition = request.read()
     teacher, inverse_depth = workspace.metres(frame, request.model, request.scale)
     movers = _movers(workspace, frame, request, condition)
+    origin: dict[str, object] = {"teacher": request.model, "teacher_revision": teacher.revision}
+    if request.finder:
+        origin |= {"finder": request.finder, "finder_revision": workspace.segmenter(request.finder).revision}
     rgb = workspace.pictures.picture(frame.image)
     for seed in range(request.seed, request.seed + request.variants):
-        asked = _asked(request, seed, teacher.revision)
+        asked = _asked(request, seed) | origin
         sample_id = content_hash(json.dumps([frame.id, asked], sort_keys=True).encode())[:12]
         if workspace.store.samples.has_sample(sample_id):
             yield workspace.store.samples.sample(sample_id)
@@ -95,7 +100,7 @@ def generate(workspace: Workspace, frame: Frame, request: GenerationRequest) -> 
         plan = plan_variant(inverse_depth, condition, seed, request.scale, movers)
         true_scale = teacher.kind != "affine_inverse_depth"
         variant = take_variant(rgb, inverse_depth, movers.ids, plan, request.scale, true_scale)
-        notes = {"condition": plan.condition.to_json(), "motion": plan.motion.to_json()}
+        notes: dict[str, object] = {"condition": plan.condition.to_json(), "motion": plan.motion.to_json()}
         if plan.camera_instead:
             notes["camera_instead"] = True
         yield workspace.keep_sample(
@@ -135,11 +140,11 @@ def _movers(workspace: Workspace, frame: Frame, request: GenerationRequest, cond
     if chosen is not None:
         return Movers(workspace.object_ids(frame, chosen), chosen.velocities_mps)
     if condition.object_speed_mps:
-        return Movers(workspace.proposed_ids(frame, request.model))
+        return Movers(workspace.proposed_ids(frame, request.model, request.finder))
     return Movers(np.zeros((frame.height, frame.width), np.uint8))
 
 
-def _asked(request: GenerationRequest, seed: int, revision: str) -> dict[str, object]:
+def _asked(request: GenerationRequest, seed: int) -> dict[str, object]:
     """All that decides a variant, for its id and its provenance."""
     asked: dict[str, object] = {
         "prompt": request.prompt,
@@ -147,8 +152,6 @@ def _asked(request: GenerationRequest, seed: int, revision: str) -> dict[str, ob
         "seed": seed,
         "backend": request.backend,
         "scale": request.scale.to_json(),
-        "teacher": request.model,
-        "teacher_revision": revision,
         "code_version": __version__,
     }
     if request.condition is not None:

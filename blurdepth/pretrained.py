@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from blurdepth.errors import ModelError
 from blurdepth.images import content_hash
@@ -208,3 +208,46 @@ def _progress_class(on_bytes: OnBytes | None) -> type[Any]:
             return drawn
 
     return BytesBar
+
+
+class Loaded(Protocol):
+    """A model in memory."""
+
+    @property
+    def revision(self) -> str:
+        """Of its weights."""
+
+
+Model = TypeVar("Model", bound=Loaded)
+
+
+class ModelCache(Generic[Model]):
+    """The last few models that were used, as long as their weights are those on disk; one thread at a time loads.
+
+    Args:
+        find: gives (folder, revision) of a name.
+        load: gives the model of a name.
+        size: how many stay in memory.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[str, OnBytes | None], tuple[Path, str]],
+        load: Callable[[str, OnBytes | None], Model],
+        size: int = 2,
+    ) -> None:
+        self._find, self._load, self._size = find, load, size
+        self._loaded: dict[str, Model] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str, on_bytes: OnBytes | None = None) -> Model:
+        """The model called `name`, loaded if it isn't yet. Raises as `load` does."""
+        with self._lock:
+            _, revision = self._find(name, on_bytes)
+            model = self._loaded.pop(name, None)
+            if model is None or model.revision != revision:
+                model = self._load(name, on_bytes)
+            self._loaded[name] = model
+            while len(self._loaded) > self._size:
+                del self._loaded[next(iter(self._loaded))]
+            return model

@@ -6,6 +6,7 @@ torch and transformers are imported inside the functions, so that the page can b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,15 @@ def _unpadded(size: tuple[int, int], input_size: tuple[int, int], padded: bool) 
     return max(height, 1), max(width, 1)
 
 
+def find_segmenter(name: str, on_bytes: OnBytes | None = None) -> tuple[Path, str]:
+    """(folder, revision) of a segmentation model, downloaded if need be.
+
+    Raises:
+        ModelError: it can't be found or downloaded.
+    """
+    return find_files(name, on_bytes, _CHOICES, _WAY_OUT)
+
+
 def load_segmenter(name: str, on_bytes: OnBytes | None = None) -> Segmenter:
     """Load a segmentation model onto the best device.
 
@@ -161,7 +171,7 @@ def load_segmenter(name: str, on_bytes: OnBytes | None = None) -> Segmenter:
         ModelError: it can't be found or downloaded, tells no people or vehicles apart, has no safetensors weights, or
             its weights don't fit its configuration.
     """
-    folder, revision = find_files(name, on_bytes, _CHOICES, _WAY_OUT)
+    folder, revision = find_segmenter(name, on_bytes)
     model, processor = read_model(folder, name, _AUTO_MODEL, "a segmentation model")
     if model.config.model_type not in ("eomt", "eomt_dinov3", "mask2former", "maskformer"):
         raise ModelError(

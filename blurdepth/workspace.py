@@ -18,12 +18,13 @@ from blurdepth.camera import ScaleAssumption
 from blurdepth.dataset import SplitRule, TrainingSample, split_samples
 from blurdepth.depth import metres_from_affine
 from blurdepth.errors import InputError, ModelError, StorageError
-from blurdepth.estimators import BUNDLED, Estimator, EstimatorCache
+from blurdepth.estimators import BUNDLED, Estimator, find_model, load_estimator
 from blurdepth.files import ContentFolder, write_atomically
 from blurdepth.images import Rgb, content_hash, decode_image, encode_png, read_labels
-from blurdepth.movers import propose_movers
-from blurdepth.pretrained import OnBytes
+from blurdepth.movers import propose_movers, to_ids
+from blurdepth.pretrained import ModelCache, OnBytes
 from blurdepth.render import depth_picture, depth_range, shrink, thumbnail
+from blurdepth.segmenters import Segmenter, find_segmenter, load_segmenter
 from blurdepth.setups import Setup
 from blurdepth.store import Store
 from blurdepth.store.records import Frame, Prediction, Sample
@@ -85,7 +86,8 @@ class Workspace:
         self.store = Store(self.folder / "blurdepth.db")
         self.pictures = ContentFolder(self.folder / "pictures")
         self.arrays = ContentFolder(self.folder / "arrays")
-        self._estimators = EstimatorCache()
+        self._estimators = ModelCache(find_model, load_estimator)
+        self._segmenters = ModelCache(find_segmenter, load_segmenter, size=1)
 
     def add_frame(self, data: bytes, name: str) -> Frame:
         """Keep a sharp frame under the hash of its pixels.
@@ -121,13 +123,17 @@ class Workspace:
             ModelError: the job has no checkpoint yet.
         """
         if not (name.startswith("j") and name[1:].isdecimal()):
-            if not self._model_folders and name != BUNDLED and not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
-                raise ModelError(f"{name!r} is no model here: give bundled, a job (j1), or a Hub id (owner/model).")
+            if name != BUNDLED:
+                self._refuse_folders(name)
             return name
         job = self.store.jobs.job(name)
         if not job.checkpoint:
             raise ModelError(f"Job {name} is {job.status} and has no checkpoint: wait for it, or resume it.")
         return str(self.folder / job.checkpoint)
+
+    def _refuse_folders(self, name: str) -> None:
+        if not self._model_folders and not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
+            raise ModelError(f"{name!r} is no model here: give bundled, a job (j1), or a Hub id (owner/model).")
 
     def estimate(
         self, frame: Frame, model: str = BUNDLED, on_bytes: OnBytes | None = None
@@ -156,12 +162,34 @@ class Workspace:
             values = metres_from_affine(values, near_m, far_m)
         return prediction, values
 
-    def proposed_ids(self, frame: Frame, model: str) -> NDArray[np.uint8]:
-        """(H, W) ids of what could move in a frame, by a model's depth and the picture; found once and kept."""
+    def segmenter(self, name: str, on_bytes: OnBytes | None = None) -> Segmenter:
+        """The segmentation model called `name`.
+
+        Raises:
+            ModelError: see `load_segmenter`.
+        """
+        self._refuse_folders(name)
+        return self._segmenters.get(name, on_bytes)
+
+    def proposed_ids(self, frame: Frame, model: str, finder: str = "") -> NDArray[np.uint8]:
+        """(H, W) ids of what could move in a frame, found once and kept.
+
+        Args:
+            frame: the sharp frame.
+            model: name of the depth model, by whose depth and the picture they are found,
+            finder: unless this segmentation model is named.
+        """
+        if finder:
+            segmenter = self.segmenter(finder)
+            name = f"movers/{segmenter.revision}/{frame.image}"
+            return self._kept_ids(name, frame, lambda rgb: to_ids(segmenter.propose(rgb), rgb.shape[:2]))
         prediction, values = self.estimate(frame, model)
         name = f"movers/{__version__}/{prediction.array.removesuffix('.npy')}.png"
-        path = self._derived(name, lambda: propose_movers(self.pictures.picture(frame.image), values))
-        return read_labels(path, values.shape)
+        return self._kept_ids(name, frame, lambda rgb: propose_movers(rgb, values))
+
+    def _kept_ids(self, name: str, frame: Frame, find: Callable[[Rgb], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        path = self._derived(name, lambda: find(self.pictures.picture(frame.image)))
+        return read_labels(path, (frame.height, frame.width))
 
     def object_ids(self, frame: Frame, setup: Setup) -> NDArray[np.uint8]:
         """(H, W) ids of who was chosen to move."""

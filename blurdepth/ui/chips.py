@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from blurdepth.errors import BlurdepthError
-from blurdepth.prompts import Condition, condition_from_json, parse_prompt
+from blurdepth.prompts import Condition, parse_prompt
 from blurdepth.prompts.knobs import knobs, turn
 
 _STATIC = Path(__file__).parent / "static"
@@ -42,7 +42,7 @@ def turn_knob(asked: dict[str, Any]) -> dict[str, Any]:
     if not asked.get("name") or words["condition"] is None:
         return words
     try:
-        before = condition_from_json(asked.get("condition"))
+        before = Condition.from_json(asked.get("condition"))
     except BlurdepthError as error:
         return words | {"error": str(error)}
     try:
@@ -55,7 +55,7 @@ def turn_knob(asked: dict[str, Any]) -> dict[str, Any]:
 def chosen_condition(value: str) -> Condition | None:
     """The condition that was set by hand, out of the component's value; None where the words stand as they are."""
     shown = json.loads(value)
-    return condition_from_json(shown["condition"]) if shown.get("changed") else None
+    return Condition.from_json(shown["condition"]) if shown.get("changed") else None
 
 
 def _read(prompt: Any, negative: Any) -> dict[str, Any]:

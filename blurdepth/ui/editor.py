@@ -20,7 +20,7 @@ from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generation import GenerationRequest, preview
 from blurdepth.images import encode_jpeg
 from blurdepth.movers import Mask
-from blurdepth.prompts import Condition, condition_from_json
+from blurdepth.prompts import Condition
 from blurdepth.setups import Point, Setup
 from blurdepth.ui import html
 from blurdepth.workspace import Workspace
@@ -43,7 +43,7 @@ def movers_editor(workspace: Workspace) -> gr.HTML:
         return look_ahead(workspace, asked)
 
     return gr.HTML(
-        ask("", ""),
+        NOTHING,
         label="Who moves",
         elem_id="editor",
         html_template=(_STATIC / "editor.html").read_text(),
@@ -52,9 +52,13 @@ def movers_editor(workspace: Workspace) -> gr.HTML:
     )
 
 
-def ask(frame_id: str, model: str, setup_id: str = "") -> str:
-    """The value that makes the editor show a frame, by a model's depth, under a setup."""
-    return json.dumps({"frame": frame_id, "model": model, "setup": setup_id})
+NOTHING = json.dumps({"frame": ""})
+"""The value that makes the editor show nothing."""
+
+
+def ask(frame_id: str, model: str, finder: str, setup_id: str) -> str:
+    """The value that makes the editor show a frame, by a model's depth and what a finder proposes, under a setup."""
+    return json.dumps({"frame": frame_id, "model": model, "finder": finder, "setup": setup_id})
 
 
 def chosen_setup(value: str) -> str:
@@ -78,10 +82,9 @@ def _told(work: Callable[[Workspace, Asked], Answer]) -> Callable[[Workspace, As
 def _desk(workspace: Workspace, asked: Asked) -> Desk:
     frame = workspace.store.samples.frame(_text(asked, "frame"))
     setup = workspace.setup(frame.id, _text(asked, "setup"))
-    condition = asked.get("condition")
-    return Desk(
-        workspace, frame, _text(asked, "model"), setup, condition_from_json(condition) if condition else Condition()
-    )
+    wanted = asked.get("condition")
+    condition = Condition.from_json(wanted) if wanted else Condition()
+    return Desk(workspace, frame, _text(asked, "model"), setup, condition, _text(asked, "finder"))
 
 
 @_told
@@ -183,7 +186,15 @@ def look_ahead(workspace: Workspace, asked: Asked) -> Answer:
         setup = desk.drag(int(_number(asked, "mover")), _point(asked["to"]))
     elif "speed" in asked:
         setup = desk.speed(int(_number(asked, "mover")), _number(asked, "speed"))
-    request = GenerationRequest("", variants=1, seed=_ANY_SEED, model=desk.model, setup=setup, condition=desk.condition)
+    request = GenerationRequest(
+        "",
+        variants=1,
+        seed=_ANY_SEED,
+        model=desk.model,
+        condition=desk.condition,
+        setup=setup,
+        finder=desk.finder,
+    )
     width = int(_number(asked, "width"))
     rgb = preview(workspace, desk.frame, request, width or desk.frame.width)
     picture = base64.b64encode(encode_jpeg(rgb)).decode()

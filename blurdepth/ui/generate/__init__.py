@@ -14,7 +14,7 @@ from blurdepth.shutter import Shape
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
 from blurdepth.ui.chips import chosen_condition
-from blurdepth.ui.editor import ask, chosen_setup
+from blurdepth.ui.editor import NOTHING, chosen_setup
 from blurdepth.ui.generate.clip import ClipInput
 from blurdepth.ui.generate.frame import FrameDesk, FrameInput
 from blurdepth.ui.generate.results import Results
@@ -45,7 +45,7 @@ class GenerateTab:
             with gr.Column(scale=2, min_width=320):
                 self.input = FrameInput(workspace)
                 self.clip = ClipInput(workspace)
-                self.words = Words()
+                self.words = Words(workspace)
                 self._lay_out_start()
             with gr.Column(scale=3, min_width=320):
                 self.desk = FrameDesk(workspace)
@@ -60,25 +60,27 @@ class GenerateTab:
             self.start = gr.Button("Generate", variant="primary", scale=3, elem_id="generate")
             self.cancel = gr.Button("Cancel", scale=1, min_width=90, interactive=False, elem_id="cancel")
         gr.Markdown("Exposure simulator: on this computer's processor, about a second each.", elem_classes="bd-note")
-        with gr.Accordion("Seed and depth model", open=False):
+        with gr.Accordion("Seed and models", open=False):
             self.seed = gr.Number(None, label="Seed: empty for a new one each time", precision=0)
-            self.input.lay_out_model()
+            self.input.lay_out_models()
 
     def _connect_making(self) -> None:
         results, buttons, model = self.results, [self.start, self.clip.start, self.cancel], self.input.model
         desk = [self.desk.notice, self.desk.editor]
+        self.looked_at = [self.input.frame_id, model, self.input.finder, self.memory]
         order = gr.State()
-        asked = [self.input.frame_id, *self.words.all, self.desk.editor, self.number, self.seed, model]
+        frame_id, models = self.input.frame_id, [model, self.input.finder]
+        asked = [frame_id, *self.words.all, self.desk.editor, self.number, self.seed, *models]
         ordered = self.start.click(told(self.order), asked, order, js=_LOOK_AT_RESULTS, **LIGHT)
         begun = ordered.success(self.begin, None, buttons, **LIGHT)
         shown = [results.status, results.variants, results.shown, results.onward]
-        self.made = begun.then(self.generate, [self.input.frame_id, order], shown, **HEAVY)
+        self.made = begun.then(self.generate, [frame_id, order], shown, **HEAVY)
         self.ended = self.made.then(self.end, None, buttons, **LIGHT)
         begun = self.clip.start.click(self.begin, None, buttons, **LIGHT)
-        self.blended = begun.then(self.blend, [*self.clip.asked, model], [self.input.frame_id, *shown], **HEAVY)
+        self.blended = begun.then(self.blend, [*self.clip.asked, model], [frame_id, *shown], **HEAVY)
         self.blend_ended = self.blended.then(self.end, None, buttons, **LIGHT)
         # The frame in the middle of the exposure is the one to go on with.
-        self.blend_ended.then(self.desk.show, [self.input.frame_id, model, self.memory], desk, **HEAVY)
+        self.blend_ended.then(self.desk.show, self.looked_at, desk, **HEAVY)
         for work in (self.made, self.blended):
             work.failure(self.end, None, buttons, **LIGHT)
         ongoing = [self.made, self.blended]
@@ -93,13 +95,13 @@ class GenerateTab:
             self.input.upload.upload(self.take_upload, self.input.upload, panel, cancels=ongoing, **LIGHT),
             self.input.examples.click(self.take_example, None, panel, cancels=ongoing, **LIGHT),
         )
-        self.looked_at = [self.input.frame_id, model, self.memory]
         for event in came:
             self._remember_after(event)
             event.then(self.end, None, [self.start, self.clip.start, self.cancel], **LIGHT).then(
                 self.desk.show, self.looked_at, desk, **HEAVY
             )
-        self._remember_after(model.change(self.desk.show, self.looked_at, desk, **HEAVY))
+        for choice in (model, self.input.finder):
+            self._remember_after(choice.change(self.desk.show, self.looked_at, desk, **HEAVY))
 
     def _connect_memory(self) -> None:
         for event in (self.ended, self.blend_ended, self.stopped):
@@ -113,7 +115,8 @@ class GenerateTab:
             self._remember_after(changed(lambda: None, None, None, **LIGHT))
 
     def _remember_after(self, event: Any) -> None:
-        remembered = [self.input.frame_id, *self.words.all, self.input.model, self.results.shown, self.desk.editor]
+        models = [self.input.model, self.input.finder]
+        remembered = [self.input.frame_id, *self.words.all, *models, self.results.shown, self.desk.editor]
         event.then(self.remember, [self.memory, *remembered], self.memory, **LIGHT)
 
     def take_upload(self, path: str | None) -> tuple[Any, ...]:
@@ -128,7 +131,7 @@ class GenerateTab:
         try:
             frame = keep()
         except BlurdepthError as error:
-            return None, "", html.notice(str(error)), ask("", ""), *self.results.nothing()
+            return None, "", html.notice(str(error)), NOTHING, *self.results.nothing()
         return None, frame.id, *self.desk.estimating(frame), *self.results.nothing()
 
     def order(
@@ -140,11 +143,12 @@ class GenerateTab:
         editor: str,
         number: int,
         seed: float | None,
-        model: str,
+        *models: str,
     ) -> GenerationRequest:
         """What is asked, as it stands on the page."""
         if not frame_id:
             raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
+        model, finder = models
         return GenerationRequest(
             prompt,
             negative,
@@ -153,6 +157,7 @@ class GenerateTab:
             model=model,
             condition=chosen_condition(reading),
             setup=self.workspace.setup(frame_id, chosen_setup(editor)),
+            finder=finder,
         )
 
     def begin(self) -> tuple[Any, ...]:
@@ -219,14 +224,15 @@ class GenerateTab:
     def remember(self, memory: dict[str, Any], *values: Any) -> dict[str, Any]:
         """Keep in this browser what a reload should bring back."""
         *plain, editor = values
-        names = ("frame_id", "prompt", "negative", "reading", "model", "shown")
+        names = ("frame_id", "prompt", "negative", "reading", "model", "finder", "shown")
         return {**memory, **dict(zip(names, plain, strict=True)), "setup": chosen_setup(editor)}
 
     @property
     def restored(self) -> list[Any]:
         """What `restore` gives values for."""
         results = self.results
-        return [self.input.frame_id, *self.words.all, self.input.model, results.shown, results.variants, results.onward]
+        models = [self.input.model, self.input.finder]
+        return [self.input.frame_id, *self.words.all, *models, results.shown, results.variants, results.onward]
 
     def restore(self, memory: dict[str, Any], frame_id: str, reading: str) -> tuple[Any, ...]:
         """Bring back what this browser remembers, unless a frame has come in the meantime."""
@@ -236,4 +242,4 @@ class GenerateTab:
         frame = self.input.remembered(memory)
         shown = [each for each in memory["shown"] if frame and self.results.is_of(each, frame.id)]
         words = (memory["prompt"], memory["negative"], memory["reading"])
-        return frame.id if frame else "", *words, memory["model"], *self.results.restored(shown)
+        return frame.id if frame else "", *words, memory["model"], memory["finder"], *self.results.restored(shown)

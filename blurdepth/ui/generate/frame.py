@@ -9,9 +9,10 @@ import gradio as gr
 from blurdepth.errors import BlurdepthError
 from blurdepth.estimators import BUNDLED, SMALL
 from blurdepth.images import LIMITS, read_bytes
+from blurdepth.segmenters import KNOWN_SEGMENTERS
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
-from blurdepth.ui.editor import ask, movers_editor
+from blurdepth.ui.editor import NOTHING, ask, movers_editor
 from blurdepth.ui.shared import (
     LIGHT,
     clicked,
@@ -41,13 +42,23 @@ class FrameInput:
         self.examples = picture_grid("Examples", value=html.grid(example_cards()), elem_id="examples")
         self.suggestion = gr.Button("Real photo? Use Depth Anything V2 Small (100 MB, Apache-2.0)", size="sm")
 
-    def lay_out_model(self) -> None:
-        """The choice of the depth model, which stands lower on the page."""
+    def lay_out_models(self) -> None:
+        """The choice of models, which stands lower on the page."""
         self.model = gr.Dropdown(
             model_choices(self.workspace),
             value=BUNDLED,
             label="Depth model",
             info="Or type any depth model of the Hugging Face Hub (owner/model), or a folder.",
+            allow_custom_value=True,
+        )
+        known = [
+            (f"{each.name} ({each.download_mb} MB download, {each.licence})", each.id) for each in KNOWN_SEGMENTERS
+        ]
+        self.finder = gr.Dropdown(
+            [("Outlines and depth (ready)", ""), *known],
+            value="",
+            label="Who could move is proposed by",
+            info="Or type any model of the Hub that tells people and vehicles apart (EoMT, Mask2Former, MaskFormer).",
             allow_custom_value=True,
         )
         self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
@@ -85,24 +96,27 @@ class FrameDesk:
 
     def estimating(self, frame: Frame) -> tuple[str, str]:
         """Notice and editor while the depth is being estimated."""
-        return self._sharp(frame) + html.notice("Estimating its depth…"), ask("", "")
+        return self._sharp(frame) + html.notice("Estimating its depth…"), NOTHING
 
     def show(
         self,
         frame_id: str,
         model: str,
+        finder: str,
         memory: dict[str, Any],
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[str, str]:
         """Notice and editor for a frame as the chosen model sees it, with what was set for it before."""
         if not frame_id:
-            return NO_FRAME, ask("", "")
+            return NO_FRAME, NOTHING
         frame = self.workspace.store.samples.frame(frame_id)
         try:
             self.workspace.estimate(frame, model, download_progress(progress, model))
+            if finder:
+                self.workspace.segmenter(finder, download_progress(progress, finder))
         except BlurdepthError as error:
-            return self._sharp(frame) + html.notice(str(error)), ask("", "")
-        return "", ask(frame_id, model, self._setup_of(frame, memory))
+            return self._sharp(frame) + html.notice(str(error)), NOTHING
+        return "", ask(frame_id, model, finder, self._setup_of(frame, memory))
 
     def _setup_of(self, frame: Frame, memory: dict[str, Any]) -> str:
         try:

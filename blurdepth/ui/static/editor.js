@@ -1,6 +1,6 @@
 // Who moves: the frame with outlines, arrows and a brush, and a preview that follows.
 // Gradio hands over `element`, `props`, `trigger`, `watch` and `server`; `props.value` is the JSON of what is asked:
-// frame, model and setup. Every edit gives a new setup, so undo goes back to the one before.
+// frame, model, finder and setup. Every edit gives a new setup, so undo goes back to the one before.
 const PREVIEW_WIDTH = 416;
 const REST_MS = 250;
 const NUDGE_PX = 4;
@@ -288,7 +288,7 @@ document.addEventListener('blurdepth-condition', () => {
 
 const load = async () => {
   const next = JSON.parse(props.value || '{}');
-  if (next.frame === asked.frame && next.model === asked.model && next.setup === asked.setup) return;
+  if (['frame', 'model', 'finder', 'setup'].every((name) => next[name] === asked[name])) return;
   if (next.frame !== asked.frame) [past, future, chosen, sheet] = [[], [], null, null];
   asked = next;
   if (!asked.frame) return draw();
