@@ -1,0 +1,115 @@
+"""A frame cut into layers that can move apart: the static world, what it hides, and each moving object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth.exposure.arrays import WorldPart
+from blurdepth.exposure.fill import fill_colour, fill_rows
+
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+EDGE_PX = 0.1
+MAX_BAND_PX = 64
+
+
+@dataclass(frozen=True)
+class Mover:
+    """One moving object, cut out with a margin: what it looks like, also just outside of its outline.
+
+    Attributes:
+        number: its id.
+        corner: x and y of the cut-out in the frame.
+        body: (h, w, 5) linear light, inverse depth, and coverage in [0, 1].
+        inverse_depth: of its middle, 1/m.
+    """
+
+    number: int
+    corner: tuple[int, int]
+    body: F32
+    inverse_depth: float
+
+
+def cut_world(linear: F32, inverse_depth: F32, moving: Mask, shift_px: F32 | None) -> WorldPart:
+    """The static world of a frame.
+
+    Args:
+        linear: (H, W, 3) linear light.
+        inverse_depth: (H, W) 1/m.
+        moving: (H, W) pixels of moving objects.
+        shift_px: (H, W) pixel metres: how far a point of inverse depth 1 shifts against one at infinity until the
+            shutter closes; None if the camera doesn't travel. (Where it only turns, nothing is uncovered.)
+    """
+    depth = inverse_depth
+    if moving.any():
+        linear, depth = fill_rows(linear, *_widen(depth, moving))
+    front = np.dstack([linear, depth])
+    if shift_px is None:
+        return WorldPart(front, front, depth, depth)
+    near, far, reach = _find_edges(depth, shift_px)
+    if not reach.any():
+        return WorldPart(front, front, depth, depth)
+    nearest, farthest, zone = _spread_edges(depth, near, far, reach)
+    hidden = zone & ((depth - farthest) * shift_px > EDGE_PX)
+    behind = np.dstack([fill_colour(linear, hidden), np.where(hidden, farthest, depth)]).astype(np.float32)
+    return WorldPart(front, behind, np.where(zone, nearest, depth), np.where(zone, farthest, depth))
+
+
+def _widen(depth: F32, moving: Mask) -> tuple[F32, Mask]:
+    """The hole that moving objects leave, a pixel wider, as their outlines mix with what is around."""
+    kernel = np.ones((3, 3), np.uint8)
+    hole = cv2.dilate(moving.astype(np.uint8), kernel) > 0
+    own = cv2.dilate(np.where(moving, depth, 0).astype(np.float32), kernel)
+    return np.where(hole, own, depth).astype(np.float32), hole
+
+
+def _find_edges(depth: F32, shift_px: F32) -> tuple[F32, F32, F32]:
+    """Nearest and farthest inverse depth of each pixel's neighbourhood, and how far they part, in pixels.
+
+    An edge is where the depth jumps off the straight line of its neighbours; a slope, such as the ground, is none.
+    """
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    near, far = cv2.dilate(depth, cross), cv2.erode(depth, cross)
+    bend = cv2.max(*(cv2.absdiff(depth, cv2.blur(depth, size)) for size in ((3, 1), (1, 3)))) * 3
+    return near, far, np.where(bend * shift_px > EDGE_PX, (near - far) * shift_px, 0).astype(np.float32)
+
+
+def _spread_edges(depth: F32, near: F32, far: F32, reach: F32) -> tuple[F32, F32, Mask]:
+    """What edges may bring to the pixels around: nearest and farthest inverse depth, and which pixels."""
+    nearest, farthest = depth.copy(), depth.copy()
+    zone = np.zeros(depth.shape, bool)
+    for low, high in ((0, 3), (3, 10), (10, 30), (30, np.inf)):
+        edge = (reach > low) & (reach <= high)
+        if not edge.any():
+            continue
+        radius = int(min(np.ceil(reach[edge].max()), MAX_BAND_PX)) + 1
+        kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+        np.maximum(nearest, cv2.dilate(np.where(edge, near, 0).astype(np.float32), kernel), out=nearest)
+        np.minimum(farthest, cv2.erode(np.where(edge, far, np.inf).astype(np.float32), kernel), out=farthest)
+        zone |= cv2.dilate(edge.astype(np.uint8), kernel) > 0
+    return nearest, farthest, zone
+
+
+def cut_mover(linear: F32, inverse_depth: F32, ids: NDArray[np.uint8], number: int) -> Mover:
+    """The moving object `number` of `ids`, (H, W), which holds it at least once."""
+    mask = ids == number
+    height, width = mask.shape
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    x0, x1 = max(columns[0] - 2, 0), min(columns[-1] + 3, width)
+    y0, y1 = max(rows[0] - 2, 0), min(rows[-1] + 3, height)
+    inside = mask[y0:y1, x0:x1]
+    _, labels = cv2.distanceTransformWithLabels(
+        (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    flat = np.flatnonzero(inside)
+    source = np.zeros(labels.max() + 1, np.intp)
+    source[labels.ravel()[flat]] = flat
+    nearest = source[labels]
+    body = np.dstack([linear[y0:y1, x0:x1], inverse_depth[y0:y1, x0:x1]]).reshape(-1, 4)[nearest]
+    middle = float(np.median(inverse_depth[mask]))
+    return Mover(number, (int(x0), int(y0)), np.dstack([body, inside.astype(np.float32)]), middle)

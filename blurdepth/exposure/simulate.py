@@ -1,0 +1,182 @@
+"""From a sharp frame with inverse depth and motion to its exposure: layers, moments, sum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth.camera import Motion, Pinhole
+from blurdepth.errors import InputError
+from blurdepth.exposure.arrays import NEAREST, Cutouts, Lens, Sums, WorldPart
+from blurdepth.exposure.layers import Mover, cut_mover, cut_world
+from blurdepth.exposure.moments import against, motion_flow, project, tile_moments
+from blurdepth.exposure.result import Exposure
+
+F32 = NDArray[np.float32]
+Ids = NDArray[np.uint8]
+
+MIN_IN_VIEW = 0.9
+MAX_FLOW_PX = 192.0
+HIGHLIGHT, HIGHLIGHT_GAIN = np.float32(0.956), np.float32(4.0)
+DARK = np.float32(0.35)
+
+
+def expose(
+    linear: F32,
+    inverse_depth: F32,
+    motion: Motion,
+    object_ids: Ids | None = None,
+    subframes: int | None = None,
+    threads: int = 2,
+) -> Exposure:
+    """Open the shutter on a sharp frame whose inverse depth and motion are known.
+
+    Args:
+        linear: (H, W, 3) float32 linear light in [0, 1], the frame at mid exposure.
+        inverse_depth: (H, W) float32 1/m at mid exposure, 0 = infinitely far.
+        motion: over the whole exposure.
+        object_ids: (H, W) uint8, 0 = static world; ids that `motion` doesn't move are static too.
+        subframes: how many moments to sum everywhere; by default each tile gets what its own motion takes.
+        threads: how many share the work; the result doesn't depend on it.
+
+    Raises:
+        InputError: the inputs don't fit together, the inverse depth is negative, not finite or all 0, objects
+            move but there is no mask or it doesn't hold them, or so much moves out of view or through the camera
+            that nothing is left.
+    """
+    from blurdepth.exposure.kernel import sum_exposure
+
+    ids = _check(linear, inverse_depth, motion, object_ids)
+    camera = Pinhole(inverse_depth.shape[1], inverse_depth.shape[0], motion.fov_x_deg)
+    still = not any(motion.translation_m) and not any(motion.rotation_deg)
+    flow = motion_flow(camera, inverse_depth, motion, ids)
+    bright = boost_highlights(linear)
+    numbers = [int(number) for number in np.unique(ids) if number]
+    movers = sorted((cut_mover(bright, inverse_depth, ids, n) for n in numbers), key=lambda mover: mover.inverse_depth)
+    shift = _shift(camera, motion) if any(motion.translation_m) else None
+    world = cut_world(linear if still else bright, inverse_depth, ids > 0, shift)
+    cutouts = _pool(movers, camera, motion)
+    lens = Lens(
+        camera.focal_px,
+        *camera.centre_px,
+        np.array(motion.translation_m, np.float64),
+        np.radians(np.array(motion.rotation_deg, np.float64)),
+        not still,
+    )
+    moments = tile_moments(_needed(flow, ids, movers, cutouts), motion, subframes)
+    none = Cutouts(
+        np.zeros((0, 1), np.float32), np.zeros((0, 5), np.int64), np.zeros((0, 4), np.int64), np.zeros((0, 3)), np.zeros(0)
+    )
+    sums = sum_exposure(lens, moments, world, cutouts, none, (0.0, 0.0), threads)
+    exposure = _finish(sums, world, motion, flow, int(moments.count.max()))
+    if not exposure.valid.any():
+        raise InputError("The motion is so long or comes so near that nothing stays in view: make it shorter.")
+    return exposure
+
+
+def _finish(sums: Sums, world: WorldPart, motion: Motion, flow: F32, count: int) -> Exposure:
+    mean = sums.inverse_depth
+    passes = 1 - abs(motion.translation_m[2]) / 2 * world.front[..., 3] < NEAREST
+    return Exposure(
+        linear=sums.linear,
+        mean_inverse_depth=mean,
+        mean_depth_m=sums.depth_m,
+        nearest_inverse_depth=sums.nearest,
+        farthest_inverse_depth=sums.farthest,
+        variance=np.maximum(sums.square - mean * mean, 0),
+        moving_fraction=sums.moving,
+        flow=flow,
+        valid=(sums.inside >= MIN_IN_VIEW) & ~sums.passed & ~passes,
+        subframes=count,
+    )
+
+
+def _check(linear: F32, inverse_depth: F32, motion: Motion, object_ids: Ids | None) -> Ids:
+    """The ids of what moves by itself, or the InputError of `expose`."""
+    shape = inverse_depth.shape
+    if linear.shape != (*shape, 3):
+        raise InputError(f"The frame is {linear.shape[:2]} but its depth is {shape}: make them the same size.")
+    if not np.isfinite(linear).all():
+        raise InputError("The frame has values that are not finite: replace them.")
+    if not np.isfinite(inverse_depth).all() or inverse_depth.min() < 0:
+        raise InputError("The depth has values that are negative or not numbers: use metres above 0, inf for sky.")
+    if not inverse_depth.any():
+        raise InputError("The depth is infinite everywhere: give a depth with something in it.")
+    if object_ids is None:
+        if motion.objects:
+            raise InputError(f"Objects {sorted(motion.objects)} move but no mask says where they are: add one.")
+        return np.zeros(shape, np.uint8)
+    if object_ids.shape != shape:
+        raise InputError(f"The mask is {object_ids.shape} but the frame is {shape}: make them the same size.")
+    moving = [number for number, travel in motion.objects.items() if any(travel)]
+    return np.where(np.isin(object_ids, moving), object_ids, 0).astype(np.uint8)
+
+
+def _shift(camera: Pinhole, motion: Motion) -> F32:
+    """(H, W) how far a point of inverse depth 1 shifts until the shutter of the last row closes, pixel metres."""
+    right, down, forward = (abs(part) * (1 + motion.readout) / 2 for part in motion.translation_m)
+    cx, cy = camera.centre_px
+    x = np.abs(np.arange(camera.width, dtype=np.float32)[None] - np.float32(cx))
+    y = np.abs(np.arange(camera.height, dtype=np.float32)[:, None] - np.float32(cy))
+    focal = camera.focal_px
+    return np.hypot(np.float32(focal * right) + np.float32(forward) * x, np.float32(focal * down) + np.float32(forward) * y)
+
+
+def _pool(movers: Sequence[Mover], camera: Pinhole, motion: Motion) -> Cutouts:
+    """All movers in the arrays of the kernel."""
+    bodies = [mover.body.reshape(-1, 5) for mover in movers]
+    starts = np.cumsum([0, *(len(body) for body in bodies)])
+    place = [(*m.corner, m.body.shape[1], m.body.shape[0], start) for m, start in zip(movers, starts, strict=False)]
+    return Cutouts(
+        np.concatenate([np.zeros((0, 5), np.float32), *bodies]),
+        np.array(place, np.int64).reshape(-1, 5),
+        np.array([_swept(mover, camera, motion) for mover in movers], np.int64).reshape(-1, 4),
+        np.array([against(motion, mover.number) for mover in movers], np.float64).reshape(-1, 3),
+        np.array([mover.inverse_depth for mover in movers], np.float64),
+    )
+
+
+def _swept(mover: Mover, camera: Pinhole, motion: Motion) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of what the mover may reach while the shutter is open."""
+    (left, top), (height, width) = mover.corner, mover.body.shape[:2]
+    x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in (width, height)))
+    points = x + left, y + top, mover.body[..., 3]
+    travel, last = against(motion, mover.number), (1 + motion.readout) / 2
+    if (1 - abs(travel[2]) * last * points[2]).min() < NEAREST:
+        return 0, camera.height, 0, camera.width
+    at = [project(camera, points, travel, motion.rotation_deg, t) for t in (-last, 0.0, last)]
+    low_x, low_y = (math.floor(min(float(place[axis].min()) for place in at)) - 2 for axis in (0, 1))
+    high_x, high_y = (math.ceil(max(float(place[axis].max()) for place in at)) + 3 for axis in (0, 1))
+    return max(low_y, 0), min(high_y, camera.height), max(low_x, 0), min(high_x, camera.width)
+
+
+def _needed(flow: F32, ids: Ids, movers: Sequence[Mover], cutouts: Cutouts) -> F32:
+    """(H, W) the longest motion of anything that may be seen at each pixel while the shutter is open, pixels."""
+    length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_FLOW_PX))
+    needed = np.where(ids == 0, length, 0).astype(np.float32)
+    reach = math.ceil(float(needed.max()) / 2)
+    needed = cv2.dilate(needed, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    for mover, (top, bottom, left, right) in zip(movers, cutouts.swept, strict=True):
+        box = needed[top:bottom, left:right]
+        np.maximum(box, np.percentile(length[ids == mover.number], 99), out=box)
+    return needed
+
+
+def boost_highlights(linear: F32) -> F32:
+    """Give small highlights back some of the light that clipping took, or they smear grey.
+
+    What is at 250 of 255 or above and in the dark (lamps and glints; not a sunlit wall or the sky) shone up
+    to four times brighter.
+    """
+    peak = linear.max(axis=2)
+    share = np.clip((peak - HIGHLIGHT) / (1 - HIGHLIGHT), 0, 1)
+    if not share.any():
+        return linear
+    side = max(3, linear.shape[1] // 16) | 1
+    dark = np.clip(1 - cv2.blur(peak, (side, side)) / DARK, 0, 1)
+    gain = 1 + (HIGHLIGHT_GAIN - 1) * share * dark
+    return np.asarray(linear * gain[..., None], np.float32)
