@@ -26,7 +26,8 @@ Ints = NDArray[np.int64]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 IN_FRONT = 0.97
-MAX_STEPS = 64
+MAX_STEPS = 128
+MIN_SPAN_PX = 0.02
 GROUND_ROOM = 0.15
 
 # Compiled code goes to the user's cache, never beside the source; a user's own choice stands.
@@ -34,9 +35,10 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     numba.config.CACHE_DIR = str(platformdirs.user_cache_path("blurdepth") / "kernels")
 
 _compiled: Callable[[Function], Function] = numba.njit(cache=True, nogil=True, error_model="numpy")
+_inlined: Callable[[Function], Function] = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 
 
-@_compiled
+@_inlined
 def _turn(rotation: F64, t: float, out: F64) -> None:
     """(3, 3) matrix of the rotation vector `rotation` times `t`. Source: Rodrigues' formula."""
     x, y, z = rotation[0] * t, rotation[1] * t, rotation[2] * t
@@ -58,12 +60,12 @@ def _turn(rotation: F64, t: float, out: F64) -> None:
     out[2, 1] = c * y * z + s * x
 
 
-@_compiled
+@_inlined
 def _clamp(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-@_compiled
+@_inlined
 def _bilinear(image: F32, x: float, y: float, out: F64) -> None:
     """The four channels of `image` at a position; outside, its nearest border pixel."""
     height, width = image.shape[:2]
@@ -77,7 +79,7 @@ def _bilinear(image: F32, x: float, y: float, out: F64) -> None:
         out[channel] = above * (1 - b) + below * b
 
 
-@_compiled
+@_inlined
 def _depth_at(image: F32, x: float, y: float) -> float:
     """The inverse depth of `image` at a position; outside, of its nearest border pixel."""
     height, width = image.shape[:2]
@@ -90,36 +92,37 @@ def _depth_at(image: F32, x: float, y: float) -> float:
     return above * (1 - b) + below * b
 
 
-@_compiled
-def _pooled(pool: F32, place: Ints, x: float, y: float, channel: int) -> float:
-    """One channel of a cut-out at a position of the frame; outside, its nearest border pixel."""
-    width, height, start = place[2], place[3], place[4]
-    x, y = _clamp(x - place[0], 0.0, width - 1.0), _clamp(y - place[1], 0.0, height - 1.0)
+@_inlined
+def _mix(pool: F32, width: int, height: int, start: int, x: float, y: float, first: int, out: F64) -> None:
+    """Channels from `first` on of a cut-out at a position in it; outside, its nearest border pixel."""
+    x, y = _clamp(x, 0.0, width - 1.0), _clamp(y, 0.0, height - 1.0)
     left, top = int(x), int(y)
-    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
     a, b = x - left, y - top
-    first, second = start + top * width, start + bottom * width
-    above = pool[first + left, channel] * (1 - a) + pool[first + right, channel] * a
-    below = pool[second + left, channel] * (1 - a) + pool[second + right, channel] * a
-    return above * (1 - b) + below * b
+    right, below = min(left + 1, width - 1) - left, (min(top + 1, height - 1) - top) * width
+    at = start + top * width + left
+    for channel in range(first, pool.shape[1]):
+        above = pool[at, channel] * (1 - a) + pool[at + right, channel] * a
+        under = pool[at + below, channel] * (1 - a) + pool[at + below + right, channel] * a
+        out[channel] = above * (1 - b) + under * b
 
 
-@_compiled
-def _meet(world: WorldPart, row: int, column: int, x: float, y: float, ex: float, ey: float) -> tuple[float, bool]:
+@_inlined
+def _meet(
+    world: WorldPart, near: float, far: float, own: float, x: float, y: float, ex: float, ey: float
+) -> tuple[float, bool]:
     """Where the ray (x, y) + d (ex, ey) meets the world: d, and whether that lies behind an edge.
 
-    From the near end of what is around, the ray steps a pixel at a time. It has met the front where that is nearer
-    than the ray, but not by much more than a step: then it passes behind an edge, and meets what is behind.
+    From `near`, the near end of what is around, the ray goes on to `far` by half pixels. It has met the front where that
+    is at most a step off; where it is much nearer than the ray, the ray passes behind an edge, and meets what is there.
+    Where all around is as far as the pixel's `own`, two steps towards the surface find it.
     """
     height, width = world.nearest.shape
-    near, far = world.nearest[row, column], world.farthest[row, column]
     span = (near - far) * math.sqrt(ex * ex + ey * ey)
-    if span < 0.02:
-        d = float(world.front[row, column, 3])
+    if span < MIN_SPAN_PX:
         for _ in range(2):
-            d = _depth_at(world.front, x + d * ex, y + d * ey)
-        return d, False
-    steps = min(int(span) + 1, MAX_STEPS)
+            own = _depth_at(world.front, x + own * ex, y + own * ey)
+        return own, False
+    steps = min(int(span * 2) + 1, MAX_STEPS)
     step = (near - far) / steps
     limit = np.inf
     for k in range(steps + 1):
@@ -127,18 +130,18 @@ def _meet(world: WorldPart, row: int, column: int, x: float, y: float, ex: float
         i = int(_clamp(y + d * ey + 0.5, 0.0, height - 1.0))
         j = int(_clamp(x + d * ex + 0.5, 0.0, width - 1.0))
         front = world.front[i, j, 3]
-        if d <= front <= limit:
+        if d - step * 0.5 <= front <= limit:
             return float(front), False
         behind = world.behind[i, j, 3]
-        if d <= behind <= limit:
+        if d - step * 0.5 <= behind <= limit:
             return float(behind), True
-        limit = d + step * 0.5
-    return float(far), True
+        limit = d
+    return far, True
 
 
-@_compiled
+@_inlined
 def _shade(
-    shadows: Cutouts, ground: tuple[float, float], lens: Lens, x: float, y: float, d: float, t: float
+    shadows: Cutouts, ground: tuple[float, float], lens: Lens, x: float, y: float, d: float, t: float, scratch: F64
 ) -> float:
     """What moving shadows leave of the light at a world point, seen at (x, y) at mid exposure."""
     level = ground[0] * (y - ground[1])
@@ -146,54 +149,64 @@ def _shade(
         return 1.0
     light = 1.0
     for m in range(len(shadows.place)):
-        place = shadows.place[m]
         left = 1 - shadows.travel[m, 2] * t * d
         if left < NEAREST:
             continue
-        at_x = lens.cx + (x - lens.cx - lens.focal * shadows.travel[m, 0] * t * d) / left
-        at_y = lens.cy + (y - lens.cy - lens.focal * shadows.travel[m, 1] * t * d) / left
-        if place[0] <= at_x < place[0] + place[2] and place[1] <= at_y < place[1] + place[3]:
-            light *= _pooled(shadows.pool, place, at_x, at_y, 0)
+        at_x = lens.cx + (x - lens.cx - lens.focal * shadows.travel[m, 0] * t * d) / left - shadows.place[m, 0]
+        at_y = lens.cy + (y - lens.cy - lens.focal * shadows.travel[m, 1] * t * d) / left - shadows.place[m, 1]
+        width, height = shadows.place[m, 2], shadows.place[m, 3]
+        if 0 <= at_x < width and 0 <= at_y < height:
+            _mix(shadows.pool, width, height, shadows.place[m, 4], at_x, at_y, 0, scratch)
+            light *= scratch[0]
     return light
 
 
-@_compiled
+@_inlined
 def _add_mover(
-    movers: Cutouts, m: int, lens: Lens, ray: F64, t: float, look: F64, size: tuple[int, int]
+    movers: Cutouts, m: int, lens: Lens, ray: F64, t: float, look: F64, body: F64, size: tuple[int, int]
 ) -> tuple[float, bool, bool]:
     """Lay mover `m` over `look`; returns its share, and whether it comes from the frame and passes the camera."""
-    x, y, gain = ray[0], ray[1], ray[2]
-    place, forward = movers.place[m], movers.travel[m, 2] * t
-    ex = (lens.focal * movers.travel[m, 0] - movers.travel[m, 2] * (x - lens.cx)) * t
-    ey = (lens.focal * movers.travel[m, 1] - movers.travel[m, 2] * (y - lens.cy)) * t
+    left, top, width, height, start = (
+        movers.place[m, 0],
+        movers.place[m, 1],
+        movers.place[m, 2],
+        movers.place[m, 3],
+        movers.place[m, 4],
+    )
+    x, y, forward = ray[0], ray[1], movers.travel[m, 2]
+    ex = (lens.focal * movers.travel[m, 0] - forward * (x - lens.cx)) * t
+    ey = (lens.focal * movers.travel[m, 1] - forward * (y - lens.cy)) * t
+    x, y = x - left, y - top
     d = movers.depth[m]
     for _ in range(2):
-        d = _pooled(movers.pool, place, x + d * ex, y + d * ey, 3)
+        i = int(_clamp(y + d * ey + 0.5, 0.0, height - 1.0))
+        j = int(_clamp(x + d * ex + 0.5, 0.0, width - 1.0))
+        d = movers.pool[start + i * width + j, 3]
     at_x, at_y = x + d * ex, y + d * ey
-    if not (place[0] <= at_x < place[0] + place[2] and place[1] <= at_y < place[1] + place[3]):
+    if not (-1 < at_x < width and -1 < at_y < height):
         return 0.0, True, False
-    share = _pooled(movers.pool, place, at_x, at_y, 4)
-    d = _pooled(movers.pool, place, at_x, at_y, 3)
-    left = 1 - forward * d
-    now = d * gain / max(left, NEAREST)
-    if share <= 0 or left <= 0 or now < look[3] * IN_FRONT:
+    _mix(movers.pool, width, height, start, at_x, at_y, 0, body)
+    share, d = body[4], body[3]
+    rest = 1 - forward * t * d
+    now = d * ray[2] / max(rest, NEAREST)
+    if share <= 0 or rest <= 0 or now < look[3] * IN_FRONT:
         return 0.0, True, False
     for channel in range(3):
-        look[channel] += share * (_pooled(movers.pool, place, at_x, at_y, channel) - look[channel])
+        look[channel] += share * (body[channel] - look[channel])
     look[4] += share * (now * now - look[4])
     look[5] += share * (min(1 / max(now, 1e-9), CAP_M) - look[5])
     if share > 0.5:
         look[6] = max(look[6], now)
         look[7] = now
     look[3] += share * (now - look[3])
-    passes = 1 - abs(movers.travel[m, 2]) / 2 * d < NEAREST
-    return share, -1 < at_x < size[1] and -1 < at_y < size[0], passes
+    at_x, at_y = at_x + left, at_y + top
+    return share, -1 < at_x < size[1] and -1 < at_y < size[0], 1 - abs(forward) / 2 * d < NEAREST
 
 
-@_compiled
+@_inlined
 def _add_world(
     world: WorldPart, shadows: Cutouts, ground: tuple[float, float], lens: Lens, pixel: tuple[int, int], ray: F64,
-    t: float, look: F64,
+    t: float, look: F64, scratch: F64,
 ) -> tuple[bool, bool]:
     """Put the world into `look`; returns whether it comes from inside the frame, and whether it passes the camera."""
     row, column = pixel
@@ -203,7 +216,9 @@ def _add_world(
     if lens.moves:
         ex = (lens.focal * lens.travel[0] - lens.travel[2] * (x - lens.cx)) * t
         ey = (lens.focal * lens.travel[1] - lens.travel[2] * (y - lens.cy)) * t
-        d, hidden = _meet(world, row, column, x, y, ex, ey)
+        d, hidden = _meet(
+            world, world.nearest[row, column], world.farthest[row, column], world.front[row, column, 3], x, y, ex, ey
+        )
         at_x, at_y = x + d * ex, y + d * ey
         _bilinear(world.behind if hidden else world.front, at_x, at_y, look)
         inside = -1 < at_x < width and -1 < at_y < height
@@ -217,7 +232,7 @@ def _add_world(
             look[channel] = world.front[row, column, channel]
         d = look[3]
     if len(shadows.place):
-        light = _shade(shadows, ground, lens, at_x, at_y, d, t)
+        light = _shade(shadows, ground, lens, at_x, at_y, d, t, scratch)
         for channel in range(3):
             look[channel] *= light
     look[4] = look[3] * look[3]
@@ -232,15 +247,15 @@ def _sum_row(
     ground: tuple[float, float], sums: Sums,
 ) -> None:
     height, width = world.nearest.shape
-    look, ray, turn = np.zeros(8), np.zeros(3), np.zeros((3, 3))
+    look, body, ray, turn = np.zeros(8), np.zeros(5), np.zeros(3), np.zeros((3, 3))
     late = moments.readout * ((row + 0.5) / height - 0.5)
     near_by = np.zeros(len(movers.place), np.int64)
     for tile in range(moments.count.shape[1]):
         first, last = tile * TILE_PX, min((tile + 1) * TILE_PX, width)
         found = 0
         for m in range(len(movers.place)):
-            top, bottom, left, right = movers.swept[m]
-            if top <= row < bottom and left < last and right > first:
+            rows = movers.swept[m, 0] <= row < movers.swept[m, 1]
+            if rows and movers.swept[m, 2] < last and movers.swept[m, 3] > first:
                 near_by[found] = m
                 found += 1
         level = moments.level[row // TILE_PX, tile]
@@ -253,11 +268,11 @@ def _sum_row(
                 ray[0] = lens.cx + lens.focal * (turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]) / gain
                 ray[1] = lens.cy + lens.focal * (turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]) / gain
                 ray[2] = gain
-                inside, passes = _add_world(world, shadows, ground, lens, (row, column), ray, t, look)
+                inside, passes = _add_world(world, shadows, ground, lens, (row, column), ray, t, look, body)
                 covered = 0.0
                 for index in range(found):
                     share, from_frame, too_near = _add_mover(
-                        movers, near_by[index], lens, ray, t, look, (height, width)
+                        movers, near_by[index], lens, ray, t, look, body, (height, width)
                     )
                     covered += (1 - covered) * share
                     if share > 0.5:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.exposure.arrays import WorldPart
-from blurdepth.exposure.fill import fill_colour, fill_rows
+from blurdepth.exposure.fill import SIDE_PX, fill_colour, fill_rows
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Ids = NDArray[np.uint8]
 
 EDGE_PX = 0.1
 MAX_BAND_PX = 64
@@ -35,19 +36,55 @@ class Mover:
     inverse_depth: float
 
 
-def cut_world(linear: F32, inverse_depth: F32, moving: Mask, shift_px: F32 | None) -> WorldPart:
-    """The static world of a frame.
+def take_out_movers(linear: F32, inverse_depth: F32, ids: Ids) -> tuple[list[Mover], F32, F32]:
+    """Take the moving objects out of a frame, the nearest first, so that each is filled in behind those before it.
 
     Args:
         linear: (H, W, 3) linear light.
         inverse_depth: (H, W) 1/m.
-        moving: (H, W) pixels of moving objects.
+        ids: (H, W) moving objects, 0 = static world.
+
+    Returns:
+        The movers from far to near; light and inverse depth of the world without them.
+    """
+    middles = {int(n): float(np.median(inverse_depth[ids == n])) for n in np.unique(ids) if n}
+    movers = []
+    for number in sorted(middles, key=lambda n: -middles[n]):
+        movers.append(_cut_mover(linear, inverse_depth, ids == number, number))
+        linear, inverse_depth, ids = _without(linear, inverse_depth, ids, number)
+    return movers[::-1], linear, inverse_depth
+
+
+def _without(linear: F32, depth: F32, ids: Ids, number: int) -> tuple[F32, F32, Ids]:
+    """The frame without one object. The hole is a pixel wider than it, as its outline mixes with what is around."""
+    kernel = np.ones((3, 3), np.uint8)
+    hole = cv2.dilate((ids == number).astype(np.uint8), kernel) > 0
+    own = cv2.dilate(np.where(ids == number, depth, 0).astype(np.float32), kernel)
+    box = _box(hole, SIDE_PX)
+    parts = linear.copy(), np.where(hole, own, depth).astype(np.float32), ids.copy()
+    for part, filled in zip(parts, fill_rows(*(part[box] for part in parts), hole[box]), strict=True):
+        part[box] = filled
+    return parts
+
+
+def _box(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the frame that hold all of `mask`, with a margin."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
+        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
+    )
+
+
+def cut_world(linear: F32, depth: F32, shift_px: F32 | None) -> WorldPart:
+    """The static world of a frame, ready to be seen from elsewhere.
+
+    Args:
+        linear: (H, W, 3) linear light.
+        depth: (H, W) inverse depth, 1/m.
         shift_px: (H, W) pixel metres: how far a point of inverse depth 1 shifts against one at infinity until the
             shutter closes; None if the camera doesn't travel. (Where it only turns, nothing is uncovered.)
     """
-    depth = inverse_depth
-    if moving.any():
-        linear, depth = fill_rows(linear, *_widen(depth, moving))
     front = np.dstack([linear, depth])
     if shift_px is None:
         return WorldPart(front, front, depth, depth)
@@ -58,14 +95,6 @@ def cut_world(linear: F32, inverse_depth: F32, moving: Mask, shift_px: F32 | Non
     hidden = zone & ((depth - farthest) * shift_px > EDGE_PX)
     behind = np.dstack([fill_colour(linear, hidden), np.where(hidden, farthest, depth)]).astype(np.float32)
     return WorldPart(front, behind, np.where(zone, nearest, depth), np.where(zone, farthest, depth))
-
-
-def _widen(depth: F32, moving: Mask) -> tuple[F32, Mask]:
-    """The hole that moving objects leave, a pixel wider, as their outlines mix with what is around."""
-    kernel = np.ones((3, 3), np.uint8)
-    hole = cv2.dilate(moving.astype(np.uint8), kernel) > 0
-    own = cv2.dilate(np.where(moving, depth, 0).astype(np.float32), kernel)
-    return np.where(hole, own, depth).astype(np.float32), hole
 
 
 def _find_edges(depth: F32, shift_px: F32) -> tuple[F32, F32, F32]:
@@ -95,21 +124,16 @@ def _spread_edges(depth: F32, near: F32, far: F32, reach: F32) -> tuple[F32, F32
     return nearest, farthest, zone
 
 
-def cut_mover(linear: F32, inverse_depth: F32, ids: NDArray[np.uint8], number: int) -> Mover:
-    """The moving object `number` of `ids`, (H, W), which holds it at least once."""
-    mask = ids == number
-    height, width = mask.shape
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    x0, x1 = max(columns[0] - 2, 0), min(columns[-1] + 3, width)
-    y0, y1 = max(rows[0] - 2, 0), min(rows[-1] + 3, height)
-    inside = mask[y0:y1, x0:x1]
+def _cut_mover(linear: F32, inverse_depth: F32, mask: Mask, number: int) -> Mover:
+    """The moving object at `mask`, (H, W) with at least one pixel; around it, its nearest pixels go on."""
+    rows, columns = _box(mask, 2)
+    inside = mask[rows, columns]
     _, labels = cv2.distanceTransformWithLabels(
         (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     flat = np.flatnonzero(inside)
     source = np.zeros(labels.max() + 1, np.intp)
     source[labels.ravel()[flat]] = flat
-    nearest = source[labels]
-    body = np.dstack([linear[y0:y1, x0:x1], inverse_depth[y0:y1, x0:x1]]).reshape(-1, 4)[nearest]
+    body = np.dstack([linear[rows, columns], inverse_depth[rows, columns]]).reshape(-1, 4)[source[labels]]
     middle = float(np.median(inverse_depth[mask]))
-    return Mover(number, (int(x0), int(y0)), np.dstack([body, inside.astype(np.float32)]), middle)
+    return Mover(number, (columns.start, rows.start), np.dstack([body, inside.astype(np.float32)]), middle)

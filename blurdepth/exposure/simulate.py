@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from blurdepth.camera import Motion, Pinhole
 from blurdepth.errors import InputError
 from blurdepth.exposure.arrays import NEAREST, Cutouts, Lens, Sums, WorldPart
-from blurdepth.exposure.layers import Mover, cut_mover, cut_world
+from blurdepth.exposure.layers import Mover, cut_world, take_out_movers
 from blurdepth.exposure.moments import against, motion_flow, project, tile_moments
 from blurdepth.exposure.result import Exposure
+from blurdepth.exposure.shadows import Shadow, find_shadows
+from blurdepth.ground import Ground
 
 F32 = NDArray[np.float32]
 Ids = NDArray[np.uint8]
@@ -55,11 +57,13 @@ def expose(
     still = not any(motion.translation_m) and not any(motion.rotation_deg)
     flow = motion_flow(camera, inverse_depth, motion, ids)
     bright = boost_highlights(linear)
-    numbers = [int(number) for number in np.unique(ids) if number]
-    movers = sorted((cut_mover(bright, inverse_depth, ids, n) for n in numbers), key=lambda mover: mover.inverse_depth)
-    shift = _shift(camera, motion) if any(motion.translation_m) else None
-    world = cut_world(linear if still else bright, inverse_depth, ids > 0, shift)
+    shadows, lit, ground = find_shadows(bright, inverse_depth, ids, motion)
+    movers, light, depth = take_out_movers(lit, inverse_depth, ids)
+    if still:
+        light = np.where((light == bright), linear, light)
+    world = cut_world(light, depth, _shift(camera, motion) if any(motion.translation_m) else None)
     cutouts = _pool(movers, camera, motion)
+    shades = _pool_shadows(shadows, ground, camera, motion)
     lens = Lens(
         camera.focal_px,
         *camera.centre_px,
@@ -67,11 +71,8 @@ def expose(
         np.radians(np.array(motion.rotation_deg, np.float64)),
         not still,
     )
-    moments = tile_moments(_needed(flow, ids, movers, cutouts), motion, subframes)
-    none = Cutouts(
-        np.zeros((0, 1), np.float32), np.zeros((0, 5), np.int64), np.zeros((0, 4), np.int64), np.zeros((0, 3)), np.zeros(0)
-    )
-    sums = sum_exposure(lens, moments, world, cutouts, none, (0.0, 0.0), threads)
+    moments = tile_moments(_needed(flow, ids, movers, cutouts, shades, shadows), motion, subframes)
+    sums = sum_exposure(lens, moments, world, cutouts, shades, (ground.slope, ground.horizon) if ground else (0.0, 0.0), threads)
     exposure = _finish(sums, world, motion, flow, int(moments.count.max()))
     if not exposure.valid.any():
         raise InputError("The motion is so long or comes so near that nothing stays in view: make it shorter.")
@@ -126,6 +127,25 @@ def _shift(camera: Pinhole, motion: Motion) -> F32:
     return np.hypot(np.float32(focal * right) + np.float32(forward) * x, np.float32(focal * down) + np.float32(forward) * y)
 
 
+def _pool_shadows(shadows: Sequence[Shadow], ground: Ground | None, camera: Pinhole, motion: Motion) -> Cutouts:
+    """All shadows in the arrays of the kernel."""
+    parts = [shadow.left.reshape(-1, 1) for shadow in shadows]
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    place = [(*s.corner, s.left.shape[1], s.left.shape[0], start) for s, start in zip(shadows, starts, strict=False)]
+    swept = []
+    for shadow in shadows:
+        level = ground.inverse_depth(camera.height)[shadow.corner[1] : shadow.corner[1] + shadow.left.shape[0]]
+        depth = np.broadcast_to(level, shadow.left.shape)
+        swept.append(_swept(shadow.corner, depth, shadow.number, camera, motion))
+    return Cutouts(
+        np.concatenate([np.zeros((0, 1), np.float32), *parts]),
+        np.array(place, np.int64).reshape(-1, 5),
+        np.array(swept, np.int64).reshape(-1, 4),
+        np.array([motion.objects[shadow.number] for shadow in shadows], np.float64).reshape(-1, 3),
+        np.zeros(len(shadows)),
+    )
+
+
 def _pool(movers: Sequence[Mover], camera: Pinhole, motion: Motion) -> Cutouts:
     """All movers in the arrays of the kernel."""
     bodies = [mover.body.reshape(-1, 5) for mover in movers]
@@ -134,18 +154,20 @@ def _pool(movers: Sequence[Mover], camera: Pinhole, motion: Motion) -> Cutouts:
     return Cutouts(
         np.concatenate([np.zeros((0, 5), np.float32), *bodies]),
         np.array(place, np.int64).reshape(-1, 5),
-        np.array([_swept(mover, camera, motion) for mover in movers], np.int64).reshape(-1, 4),
+        np.array([_swept(mover.corner, mover.body[..., 3], mover.number, camera, motion) for mover in movers], np.int64).reshape(-1, 4),
         np.array([against(motion, mover.number) for mover in movers], np.float64).reshape(-1, 3),
         np.array([mover.inverse_depth for mover in movers], np.float64),
     )
 
 
-def _swept(mover: Mover, camera: Pinhole, motion: Motion) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of what the mover may reach while the shutter is open."""
-    (left, top), (height, width) = mover.corner, mover.body.shape[:2]
+def _swept(
+    corner: tuple[int, int], depth: F32, number: int, camera: Pinhole, motion: Motion
+) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of what a cut-out may reach while the shutter is open."""
+    (left, top), (height, width) = corner, depth.shape
     x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in (width, height)))
-    points = x + left, y + top, mover.body[..., 3]
-    travel, last = against(motion, mover.number), (1 + motion.readout) / 2
+    points = x + left, y + top, depth
+    travel, last = against(motion, number), (1 + motion.readout) / 2
     if (1 - abs(travel[2]) * last * points[2]).min() < NEAREST:
         return 0, camera.height, 0, camera.width
     at = [project(camera, points, travel, motion.rotation_deg, t) for t in (-last, 0.0, last)]
@@ -154,7 +176,7 @@ def _swept(mover: Mover, camera: Pinhole, motion: Motion) -> tuple[int, int, int
     return max(low_y, 0), min(high_y, camera.height), max(low_x, 0), min(high_x, camera.width)
 
 
-def _needed(flow: F32, ids: Ids, movers: Sequence[Mover], cutouts: Cutouts) -> F32:
+def _needed(flow: F32, ids: Ids, movers: Sequence[Mover], cutouts: Cutouts, shades: Cutouts, shadows: Sequence[Shadow]) -> F32:
     """(H, W) the longest motion of anything that may be seen at each pixel while the shutter is open, pixels."""
     length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_FLOW_PX))
     needed = np.where(ids == 0, length, 0).astype(np.float32)
@@ -163,6 +185,9 @@ def _needed(flow: F32, ids: Ids, movers: Sequence[Mover], cutouts: Cutouts) -> F
     for mover, (top, bottom, left, right) in zip(movers, cutouts.swept, strict=True):
         box = needed[top:bottom, left:right]
         np.maximum(box, np.percentile(length[ids == mover.number], 99), out=box)
+    for shadow, (top, bottom, left, right) in zip(shadows, shades.swept, strict=True):
+        box = needed[top:bottom, left:right]
+        np.maximum(box, np.percentile(length[ids == shadow.number], 99), out=box)
     return needed
 
 
