@@ -17,13 +17,14 @@ NEAREST = 0.05
 
 
 class Lens(NamedTuple):
-    """The camera: focal length and centre in pixels; its translation (3,) m and rotation (3,) rad an exposure."""
+    """The camera: focal length and centre in pixels; its translation over the exposure, m, and whether it moves."""
 
     focal: float
     cx: float
     cy: float
-    travel: F64
-    turn: F64
+    x: float
+    y: float
+    z: float
     moves: bool
 
 
@@ -32,15 +33,15 @@ class Moments(NamedTuple):
 
     Attributes:
         count: (rows, columns) samples of each tile.
-        level: (rows, columns) the tile's row in `time` and `weight`.
-        time, weight: (levels, most samples) from -0.5 to 0.5, and weights that sum to 1.
+        time, weight: (n, k) the k-th of n moments, from -0.5 to 0.5, and its weight; the weights of n sum to 1.
+        turn: (3,) the camera's rotation over the exposure, a rotation vector, rad.
         readout: how much later the last row is exposed than the first, in exposures.
     """
 
     count: Ints
-    level: Ints
     time: F64
     weight: F64
+    turn: F64
     readout: float
 
 
@@ -48,15 +49,13 @@ class WorldPart(NamedTuple):
     """The static world.
 
     Attributes:
-        front: (H, W, 4) linear light and inverse depth, moving objects taken out.
-        behind: the same, with the near side of depth edges taken out too.
-        nearest, farthest: (H, W) between which inverse depths to search for what a pixel sees.
+        front: (H, W, 6) linear light and inverse depth, moving objects taken out; and the nearest and the farthest
+            inverse depth to search for what a pixel sees.
+        behind: (H, W, 4) light and inverse depth with the near side of depth edges taken out too.
     """
 
     front: F32
     behind: F32
-    nearest: F32
-    farthest: F32
 
 
 class Cutouts(NamedTuple):
@@ -67,7 +66,7 @@ class Cutouts(NamedTuple):
         place: (M, 5) left, top, width, height in the frame, and where they begin in `pool`.
         swept: (M, 4) top, bottom, left, right of what they may reach.
         travel: (M, 3) metres over the exposure.
-        depth: (M,) inverse depth of their middles.
+        depth: (M,) inverse depth of their middles, 1/m.
     """
 
     pool: F32
@@ -77,15 +76,13 @@ class Cutouts(NamedTuple):
     depth: F64
 
 
-class Sums(NamedTuple):
-    """Weighted sums over the exposure, (H, W) each, (H, W, 3) for light."""
+class Ground(NamedTuple):
+    """Where shadows lie: inverse depth `slope` (row - `horizon`), 1/m."""
 
-    linear: F32
-    inverse_depth: F32
-    square: F32
-    depth_m: F32
-    nearest: F32
-    farthest: F32
-    moving: F32
-    inside: F32
-    passed: NDArray[np.bool_]
+    slope: float
+    horizon: float
+
+
+# What is known of a pixel at one moment, and summed over all: red, green, blue, and these.
+INVERSE, SQUARE, DEPTH_M, NEAR, FAR, MOVING, INSIDE, PASSED = range(3, 11)
+CHANNELS = 11

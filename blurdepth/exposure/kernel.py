@@ -1,7 +1,8 @@
 """The sum over the exposure, compiled: for each pixel and moment, what the nearest layer there shows.
 
 Imported when first needed, as numba is heavy. Each row is summed by one thread, so that the number of threads can't
-change a bit of the result.
+change a bit of the result. Arrays are taken out of their tuples before the loops: each access to an array in a tuple
+counts references, which costs more than the arithmetic.
 """
 
 from __future__ import annotations
@@ -10,32 +11,78 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numba
 import numpy as np
 import platformdirs
-from numpy.typing import NDArray
 
 from blurdepth.depth import CAP_M
-from blurdepth.exposure.arrays import NEAREST, TILE_PX, Cutouts, Lens, Moments, Sums, WorldPart
+from blurdepth.exposure.arrays import (
+    CHANNELS,
+    DEPTH_M,
+    FAR,
+    INSIDE,
+    INVERSE,
+    MOVING,
+    NEAR,
+    NEAREST,
+    PASSED,
+    SQUARE,
+    TILE_PX,
+    F32,
+    F64,
+    Cutouts,
+    Ground,
+    Ints,
+    Lens,
+    Moments,
+    WorldPart,
+)
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 IN_FRONT = 0.97
 MAX_STEPS = 128
 MIN_SPAN_PX = 0.02
 GROUND_ROOM = 0.15
+EPSILON = 1e-9
 
 # Compiled code goes to the user's cache, never beside the source; a user's own choice stands.
 if "NUMBA_CACHE_DIR" not in os.environ:
     numba.config.CACHE_DIR = str(platformdirs.user_cache_path("blurdepth") / "kernels")
 
-_compiled: Callable[[Function], Function] = numba.njit(cache=True, nogil=True, error_model="numpy")
-_inlined: Callable[[Function], Function] = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+_compiled: Callable[[Function], Function] = numba.njit(**_OPTIONS)
+_inlined: Callable[[Function], Function] = numba.njit(**_OPTIONS, forceinline=True)
+
+
+class _Ray(NamedTuple):
+    """A pixel at time `t`: turned back to mid exposure, x and y, and by what the turn makes inverse depth grow."""
+
+    x: float
+    y: float
+    gain: float
+    t: float
+
+
+class _Piece(NamedTuple):
+    """One cut-out: its place in the frame and in the pool, its travel, and its inverse depth."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    start: int
+    x: float
+    y: float
+    z: float
+    depth: float
+
+
+@_inlined
+def _clamp(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
 
 
 @_inlined
@@ -45,29 +92,30 @@ def _turn(rotation: F64, t: float, out: F64) -> None:
     angle = math.sqrt(x * x + y * y + z * z)
     out[:] = 0.0
     out[0, 0] = out[1, 1] = out[2, 2] = 1.0
-    if angle < 1e-12:
+    if angle < EPSILON:
         return
     x, y, z = x / angle, y / angle, z / angle
     s, c = math.sin(angle), 1 - math.cos(angle)
     out[0, 0] -= c * (y * y + z * z)
     out[1, 1] -= c * (x * x + z * z)
     out[2, 2] -= c * (x * x + y * y)
-    out[0, 1] = c * x * y - s * z
-    out[1, 0] = c * x * y + s * z
-    out[0, 2] = c * x * z + s * y
-    out[2, 0] = c * x * z - s * y
-    out[1, 2] = c * y * z - s * x
-    out[2, 1] = c * y * z + s * x
+    out[0, 1], out[1, 0] = c * x * y - s * z, c * x * y + s * z
+    out[0, 2], out[2, 0] = c * x * z + s * y, c * x * z - s * y
+    out[1, 2], out[2, 1] = c * y * z - s * x, c * y * z + s * x
 
 
 @_inlined
-def _clamp(value: float, low: float, high: float) -> float:
-    return min(max(value, low), high)
+def _cast(lens: Lens, turn: F64, row: int, column: int, t: float) -> _Ray:
+    u, v = (column - lens.cx) / lens.focal, (row - lens.cy) / lens.focal
+    gain = turn[2, 0] * u + turn[2, 1] * v + turn[2, 2]
+    x = lens.cx + lens.focal * (turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]) / gain
+    y = lens.cy + lens.focal * (turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]) / gain
+    return _Ray(x, y, gain, t)
 
 
 @_inlined
 def _bilinear(image: F32, x: float, y: float, out: F64) -> None:
-    """The four channels of `image` at a position; outside, its nearest border pixel."""
+    """The first four channels of `image` at a position; outside, its nearest border pixel."""
     height, width = image.shape[:2]
     x, y = _clamp(x, 0.0, width - 1.0), _clamp(y, 0.0, height - 1.0)
     left, top = int(x), int(y)
@@ -80,8 +128,67 @@ def _bilinear(image: F32, x: float, y: float, out: F64) -> None:
 
 
 @_inlined
+def _mix(pool: F32, piece: _Piece, x: float, y: float, out: F64) -> None:
+    """All channels of a cut-out at a position in it; outside, its nearest border pixel."""
+    x, y = _clamp(x, 0.0, piece.width - 1.0), _clamp(y, 0.0, piece.height - 1.0)
+    left, top = int(x), int(y)
+    a, b = x - left, y - top
+    right, below = min(left + 1, piece.width - 1) - left, (min(top + 1, piece.height - 1) - top) * piece.width
+    at = piece.start + top * piece.width + left
+    for channel in range(pool.shape[1]):
+        above = pool[at, channel] * (1 - a) + pool[at + right, channel] * a
+        under = pool[at + below, channel] * (1 - a) + pool[at + below + right, channel] * a
+        out[channel] = above * (1 - b) + under * b
+
+
+@_inlined
+def _piece(place: Ints, travel: F64, depth: F64, m: int) -> _Piece:
+    return _Piece(
+        place[m, 0],
+        place[m, 1],
+        place[m, 2],
+        place[m, 3],
+        place[m, 4],
+        travel[m, 0],
+        travel[m, 1],
+        travel[m, 2],
+        depth[m],
+    )
+
+
+@_inlined
+def _meet(front: F32, behind: F32, row: int, column: int, ray: _Ray, ex: float, ey: float) -> tuple[float, bool]:
+    """Where the ray (x, y) + d (ex, ey) meets the world: d, and whether that lies behind an edge.
+
+    From the nearest that is around its pixel, the ray goes on to the farthest by half pixels. It has met the front where
+    that is at most a step off; where it is much nearer than the ray, the ray passes behind an edge, and meets what is
+    there. Where all around is alike, two steps towards the surface find it.
+    """
+    height, width = front.shape[:2]
+    near, far = float(front[row, column, 4]), float(front[row, column, 5])
+    span = (near - far) * math.sqrt(ex * ex + ey * ey)
+    if span < MIN_SPAN_PX:
+        d = float(front[row, column, 3])
+        for _ in range(2 if ex or ey else 0):
+            d = _depth_at(front, ray.x + d * ex, ray.y + d * ey)
+        return d, False
+    steps = min(int(span * 2) + 1, MAX_STEPS)
+    step = (near - far) / steps
+    limit = np.inf
+    for k in range(steps + 1):
+        d = near - step * k
+        i = int(_clamp(ray.y + d * ey + 0.5, 0.0, height - 1.0))
+        j = int(_clamp(ray.x + d * ex + 0.5, 0.0, width - 1.0))
+        if d - step * 0.5 <= front[i, j, 3] <= limit:
+            return float(front[i, j, 3]), False
+        if d - step * 0.5 <= behind[i, j, 3] <= limit:
+            return float(behind[i, j, 3]), True
+        limit = d
+    return far, True
+
+
+@_inlined
 def _depth_at(image: F32, x: float, y: float) -> float:
-    """The inverse depth of `image` at a position; outside, of its nearest border pixel."""
     height, width = image.shape[:2]
     x, y = _clamp(x, 0.0, width - 1.0), _clamp(y, 0.0, height - 1.0)
     left, top = int(x), int(y)
@@ -93,210 +200,146 @@ def _depth_at(image: F32, x: float, y: float) -> float:
 
 
 @_inlined
-def _mix(pool: F32, width: int, height: int, start: int, x: float, y: float, first: int, out: F64) -> None:
-    """Channels from `first` on of a cut-out at a position in it; outside, its nearest border pixel."""
-    x, y = _clamp(x, 0.0, width - 1.0), _clamp(y, 0.0, height - 1.0)
-    left, top = int(x), int(y)
-    a, b = x - left, y - top
-    right, below = min(left + 1, width - 1) - left, (min(top + 1, height - 1) - top) * width
-    at = start + top * width + left
-    for channel in range(first, pool.shape[1]):
-        above = pool[at, channel] * (1 - a) + pool[at + right, channel] * a
-        under = pool[at + below, channel] * (1 - a) + pool[at + below + right, channel] * a
-        out[channel] = above * (1 - b) + under * b
+def _see_world(front: F32, behind: F32, lens: Lens, row: int, column: int, ray: _Ray, look: F64) -> tuple[float, float, float]:
+    """Put the world into `look`; returns where in the middle frame it is from, x and y, and its inverse depth there."""
+    height, width = front.shape[:2]
+    look[MOVING], look[INSIDE], look[PASSED] = 0.0, 1.0, 0.0
+    x, y = ray.x, ray.y
+    if lens.moves:
+        ex = (lens.focal * lens.x - lens.z * (x - lens.cx)) * ray.t
+        ey = (lens.focal * lens.y - lens.z * (y - lens.cy)) * ray.t
+        d, hidden = _meet(front, behind, row, column, ray, ex, ey)
+        x, y = x + d * ex, y + d * ey
+        if hidden:
+            _bilinear(behind, x, y, look)
+        else:
+            _bilinear(front, x, y, look)
+        look[INSIDE] = -1 < x < width and -1 < y < height
+    else:
+        for channel in range(4):
+            look[channel] = front[row, column, channel]
+    d = look[INVERSE]
+    left = 1 - lens.z * ray.t * d
+    look[PASSED] = left < NEAREST
+    now = d * ray.gain / max(left, NEAREST)
+    look[INVERSE] = look[NEAR] = look[FAR] = now
+    look[SQUARE] = now * now
+    look[DEPTH_M] = min(1 / max(now, EPSILON), CAP_M)
+    return x, y, d
 
 
 @_inlined
-def _meet(
-    world: WorldPart, near: float, far: float, own: float, x: float, y: float, ex: float, ey: float
-) -> tuple[float, bool]:
-    """Where the ray (x, y) + d (ex, ey) meets the world: d, and whether that lies behind an edge.
-
-    From `near`, the near end of what is around, the ray goes on to `far` by half pixels. It has met the front where that
-    is at most a step off; where it is much nearer than the ray, the ray passes behind an edge, and meets what is there.
-    Where all around is as far as the pixel's `own`, two steps towards the surface find it.
-    """
-    height, width = world.nearest.shape
-    span = (near - far) * math.sqrt(ex * ex + ey * ey)
-    if span < MIN_SPAN_PX:
-        for _ in range(2):
-            own = _depth_at(world.front, x + own * ex, y + own * ey)
-        return own, False
-    steps = min(int(span * 2) + 1, MAX_STEPS)
-    step = (near - far) / steps
-    limit = np.inf
-    for k in range(steps + 1):
-        d = near - step * k
-        i = int(_clamp(y + d * ey + 0.5, 0.0, height - 1.0))
-        j = int(_clamp(x + d * ex + 0.5, 0.0, width - 1.0))
-        front = world.front[i, j, 3]
-        if d - step * 0.5 <= front <= limit:
-            return float(front), False
-        behind = world.behind[i, j, 3]
-        if d - step * 0.5 <= behind <= limit:
-            return float(behind), True
-        limit = d
-    return far, True
-
-
-@_inlined
-def _shade(
-    shadows: Cutouts, ground: tuple[float, float], lens: Lens, x: float, y: float, d: float, t: float, scratch: F64
-) -> float:
-    """What moving shadows leave of the light at a world point, seen at (x, y) at mid exposure."""
-    level = ground[0] * (y - ground[1])
-    if level <= 0 or abs(d - level) > GROUND_ROOM * level:
+def _shade(pool: F32, piece: _Piece, lens: Lens, point: tuple[float, float, float], t: float, scratch: F64) -> float:
+    """What one moving shadow leaves of the light at a point of the ground: x and y at mid exposure, inverse depth."""
+    x, y, d = point
+    left = 1 - piece.z * t * d
+    if left < NEAREST:
         return 1.0
-    light = 1.0
-    for m in range(len(shadows.place)):
-        left = 1 - shadows.travel[m, 2] * t * d
-        if left < NEAREST:
-            continue
-        at_x = lens.cx + (x - lens.cx - lens.focal * shadows.travel[m, 0] * t * d) / left - shadows.place[m, 0]
-        at_y = lens.cy + (y - lens.cy - lens.focal * shadows.travel[m, 1] * t * d) / left - shadows.place[m, 1]
-        width, height = shadows.place[m, 2], shadows.place[m, 3]
-        if 0 <= at_x < width and 0 <= at_y < height:
-            _mix(shadows.pool, width, height, shadows.place[m, 4], at_x, at_y, 0, scratch)
-            light *= scratch[0]
-    return light
+    x = lens.cx + (x - lens.cx - lens.focal * piece.x * t * d) / left - piece.left
+    y = lens.cy + (y - lens.cy - lens.focal * piece.y * t * d) / left - piece.top
+    if not (0 <= x < piece.width and 0 <= y < piece.height):
+        return 1.0
+    _mix(pool, piece, x, y, scratch)
+    return scratch[0]
 
 
 @_inlined
-def _add_mover(
-    movers: Cutouts, m: int, lens: Lens, ray: F64, t: float, look: F64, body: F64, size: tuple[int, int]
-) -> tuple[float, bool, bool]:
-    """Lay mover `m` over `look`; returns its share, and whether it comes from the frame and passes the camera."""
-    left, top, width, height, start = (
-        movers.place[m, 0],
-        movers.place[m, 1],
-        movers.place[m, 2],
-        movers.place[m, 3],
-        movers.place[m, 4],
-    )
-    x, y, forward = ray[0], ray[1], movers.travel[m, 2]
-    ex = (lens.focal * movers.travel[m, 0] - forward * (x - lens.cx)) * t
-    ey = (lens.focal * movers.travel[m, 1] - forward * (y - lens.cy)) * t
-    x, y = x - left, y - top
-    d = movers.depth[m]
+def _lay_over(pool: F32, piece: _Piece, lens: Lens, ray: _Ray, size: tuple[int, int], look: F64, body: F64) -> None:
+    """Lay a mover over `look`, where it is in front."""
+    ex = (lens.focal * piece.x - piece.z * (ray.x - lens.cx)) * ray.t
+    ey = (lens.focal * piece.y - piece.z * (ray.y - lens.cy)) * ray.t
+    x, y, d = ray.x - piece.left, ray.y - piece.top, piece.depth
     for _ in range(2):
-        i = int(_clamp(y + d * ey + 0.5, 0.0, height - 1.0))
-        j = int(_clamp(x + d * ex + 0.5, 0.0, width - 1.0))
-        d = movers.pool[start + i * width + j, 3]
-    at_x, at_y = x + d * ex, y + d * ey
-    if not (-1 < at_x < width and -1 < at_y < height):
-        return 0.0, True, False
-    _mix(movers.pool, width, height, start, at_x, at_y, 0, body)
-    share, d = body[4], body[3]
-    rest = 1 - forward * t * d
-    now = d * ray[2] / max(rest, NEAREST)
-    if share <= 0 or rest <= 0 or now < look[3] * IN_FRONT:
-        return 0.0, True, False
+        i = int(_clamp(y + d * ey + 0.5, 0.0, piece.height - 1.0))
+        j = int(_clamp(x + d * ex + 0.5, 0.0, piece.width - 1.0))
+        d = float(pool[piece.start + i * piece.width + j, 3])
+    x, y = x + d * ex, y + d * ey
+    if not (-1 < x < piece.width and -1 < y < piece.height):
+        return
+    _mix(pool, piece, x, y, body)
+    d, share = body[3], body[4]
+    left = 1 - piece.z * ray.t * d
+    now = d * ray.gain / max(left, NEAREST)
+    if share <= 0 or left <= 0 or now < look[INVERSE] * IN_FRONT:
+        return
     for channel in range(3):
         look[channel] += share * (body[channel] - look[channel])
-    look[4] += share * (now * now - look[4])
-    look[5] += share * (min(1 / max(now, 1e-9), CAP_M) - look[5])
+    look[INVERSE] += share * (now - look[INVERSE])
+    look[SQUARE] += share * (now * now - look[SQUARE])
+    look[DEPTH_M] += share * (min(1 / max(now, EPSILON), CAP_M) - look[DEPTH_M])
+    look[MOVING] += share * (1 - look[MOVING])
+    if abs(piece.z) / 2 * d > 1 - NEAREST:
+        look[PASSED] = 1.0
     if share > 0.5:
-        look[6] = max(look[6], now)
-        look[7] = now
-    look[3] += share * (now - look[3])
-    at_x, at_y = at_x + left, at_y + top
-    return share, -1 < at_x < size[1] and -1 < at_y < size[0], 1 - abs(forward) / 2 * d < NEAREST
+        x, y = x + piece.left, y + piece.top
+        look[NEAR], look[FAR] = max(look[NEAR], now), now
+        look[INSIDE] = -1 < x < size[1] and -1 < y < size[0]
 
 
 @_inlined
-def _add_world(
-    world: WorldPart, shadows: Cutouts, ground: tuple[float, float], lens: Lens, pixel: tuple[int, int], ray: F64,
-    t: float, look: F64, scratch: F64,
-) -> tuple[bool, bool]:
-    """Put the world into `look`; returns whether it comes from inside the frame, and whether it passes the camera."""
-    row, column = pixel
-    height, width = world.nearest.shape
-    x, y, gain = ray[0], ray[1], ray[2]
-    inside, passes = True, False
-    if lens.moves:
-        ex = (lens.focal * lens.travel[0] - lens.travel[2] * (x - lens.cx)) * t
-        ey = (lens.focal * lens.travel[1] - lens.travel[2] * (y - lens.cy)) * t
-        d, hidden = _meet(
-            world, world.nearest[row, column], world.farthest[row, column], world.front[row, column, 3], x, y, ex, ey
-        )
-        at_x, at_y = x + d * ex, y + d * ey
-        _bilinear(world.behind if hidden else world.front, at_x, at_y, look)
-        inside = -1 < at_x < width and -1 < at_y < height
-        d = look[3]
-        left = 1 - lens.travel[2] * t * d
-        passes = left < NEAREST
-        look[3] = d * gain / max(left, NEAREST)
-    else:
-        at_x, at_y = x, y
-        for channel in range(4):
-            look[channel] = world.front[row, column, channel]
-        d = look[3]
-    if len(shadows.place):
-        light = _shade(shadows, ground, lens, at_x, at_y, d, t, scratch)
-        for channel in range(3):
-            look[channel] *= light
-    look[4] = look[3] * look[3]
-    look[5] = min(1 / max(look[3], 1e-9), CAP_M)
-    look[6] = look[7] = look[3]
-    return inside, passes
+def _add(look: F64, weight: float, total: F32, row: int, column: int) -> None:
+    for channel in range(6):
+        total[row, column, channel] += weight * look[channel]
+    total[row, column, NEAR] = max(total[row, column, NEAR], look[NEAR])
+    total[row, column, FAR] = min(total[row, column, FAR], look[FAR])
+    total[row, column, MOVING] += weight * look[MOVING]
+    total[row, column, INSIDE] += weight * look[INSIDE]
+    total[row, column, PASSED] = max(total[row, column, PASSED], look[PASSED])
+
+
+@_inlined
+def _reaching(swept: Ints, row: int, first: int, last: int, found: Ints) -> int:
+    """Put which cut-outs may reach columns `first` to `last` of the row into `found`; returns how many."""
+    count = 0
+    for m in range(len(swept)):
+        if swept[m, 0] <= row < swept[m, 1] and swept[m, 2] < last and swept[m, 3] > first:
+            found[count] = m
+            count += 1
+    return count
 
 
 @_compiled
 def _sum_row(
-    row: int, lens: Lens, moments: Moments, world: WorldPart, movers: Cutouts, shadows: Cutouts,
-    ground: tuple[float, float], sums: Sums,
+    row: int, lens: Lens, moments: Moments, world: WorldPart, movers: Cutouts, shadows: Cutouts, ground: Ground, total: F32
 ) -> None:
-    height, width = world.nearest.shape
-    look, body, ray, turn = np.zeros(8), np.zeros(5), np.zeros(3), np.zeros((3, 3))
-    late = moments.readout * ((row + 0.5) / height - 0.5)
-    near_by = np.zeros(len(movers.place), np.int64)
-    for tile in range(moments.count.shape[1]):
+    front, behind = world
+    bodies, body_place, body_swept, body_travel, body_depth = movers
+    shades, shade_place, shade_swept, shade_travel, shade_depth = shadows
+    counts, times, weights, rotation, readout = moments
+    height, width = front.shape[:2]
+    look, body, turn = np.zeros(CHANNELS), np.zeros(5), np.zeros((3, 3))
+    near, shaded = np.zeros(len(body_place), np.int64), np.zeros(len(shade_place), np.int64)
+    late = readout * ((row + 0.5) / height - 0.5)
+    for tile in range(counts.shape[1]):
         first, last = tile * TILE_PX, min((tile + 1) * TILE_PX, width)
-        found = 0
-        for m in range(len(movers.place)):
-            rows = movers.swept[m, 0] <= row < movers.swept[m, 1]
-            if rows and movers.swept[m, 2] < last and movers.swept[m, 3] > first:
-                near_by[found] = m
-                found += 1
-        level = moments.level[row // TILE_PX, tile]
-        for k in range(moments.count[row // TILE_PX, tile]):
-            t, weight = moments.time[level, k] + late, moments.weight[level, k]
-            _turn(lens.turn, t, turn)
+        many, dark = _reaching(body_swept, row, first, last, near), _reaching(shade_swept, row, first, last, shaded)
+        count = counts[row // TILE_PX, tile]
+        for k in range(count):
+            t = times[count, k] + late
+            _turn(rotation, t, turn)
             for column in range(first, last):
-                u, v = (column - lens.cx) / lens.focal, (row - lens.cy) / lens.focal
-                gain = turn[2, 0] * u + turn[2, 1] * v + turn[2, 2]
-                ray[0] = lens.cx + lens.focal * (turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]) / gain
-                ray[1] = lens.cy + lens.focal * (turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]) / gain
-                ray[2] = gain
-                inside, passes = _add_world(world, shadows, ground, lens, (row, column), ray, t, look, body)
-                covered = 0.0
-                for index in range(found):
-                    share, from_frame, too_near = _add_mover(
-                        movers, near_by[index], lens, ray, t, look, body, (height, width)
-                    )
-                    covered += (1 - covered) * share
-                    if share > 0.5:
-                        inside = from_frame
-                    passes = passes or too_near
-                for channel in range(3):
-                    sums.linear[row, column, channel] += weight * look[channel]
-                sums.inverse_depth[row, column] += weight * look[3]
-                sums.square[row, column] += weight * look[4]
-                sums.depth_m[row, column] += weight * look[5]
-                sums.nearest[row, column] = max(sums.nearest[row, column], look[6])
-                sums.farthest[row, column] = min(sums.farthest[row, column], look[7])
-                sums.moving[row, column] += weight * covered
-                sums.inside[row, column] += weight * inside
-                sums.passed[row, column] |= passes
+                ray = _cast(lens, turn, row, column, t)
+                x, y, d = _see_world(front, behind, lens, row, column, ray, look)
+                level = ground.slope * (y - ground.horizon)
+                if dark and abs(d - level) < GROUND_ROOM * level:
+                    for index in range(dark):
+                        piece = _piece(shade_place, shade_travel, shade_depth, shaded[index])
+                        light = _shade(shades, piece, lens, (x, y, d), t, body)
+                        for channel in range(3):
+                            look[channel] *= light
+                for index in range(many):
+                    piece = _piece(body_place, body_travel, body_depth, near[index])
+                    _lay_over(bodies, piece, lens, ray, (height, width), look, body)
+                _add(look, weights[count, k], total, row, column)
 
 
 @_compiled
 def _sum_rows(
     first: int, stride: int, lens: Lens, moments: Moments, world: WorldPart, movers: Cutouts, shadows: Cutouts,
-    ground: tuple[float, float], sums: Sums,
+    ground: Ground, total: F32
 ) -> None:
-    for row in range(first, len(world.nearest), stride):
-        _sum_row(row, lens, moments, world, movers, shadows, ground, sums)
+    for row in range(first, len(total), stride):
+        _sum_row(row, lens, moments, world, movers, shadows, ground, total)
 
 
 def sum_exposure(
@@ -305,9 +348,9 @@ def sum_exposure(
     world: WorldPart,
     movers: Cutouts,
     shadows: Cutouts,
-    ground: tuple[float, float],
+    ground: Ground,
     threads: int,
-) -> Sums:
+) -> F32:
     """Sum all rows over all moments.
 
     Args:
@@ -316,23 +359,19 @@ def sum_exposure(
         world: the static layer.
         movers: with channels red, green, blue, inverse depth, coverage; travel of the camera against each.
         shadows: with one channel, the share of light that is left; travel of each in the world.
-        ground: slope (1/m a row) and horizon (row) of the ground that shadows lie on.
+        ground: that shadows lie on.
         threads: 1 or more; has no influence on the result.
+
+    Returns:
+        (H, W, CHANNELS) weighted means; of NEAR and PASSED the largest, of FAR the smallest.
     """
-    height, width = world.nearest.shape
-    zeros = [np.zeros((height, width), np.float32) for _ in range(6)]
-    sums = Sums(
-        np.zeros((height, width, 3), np.float32),
-        *zeros[:4],
-        np.full((height, width), np.inf, np.float32),
-        *zeros[4:6],
-        np.zeros((height, width), np.bool_),
-    )
-    rest = (lens, moments, world, movers, shadows, ground, sums)
+    total = np.zeros((*world.front.shape[:2], CHANNELS), np.float32)
+    total[..., FAR] = np.inf
+    rest = (lens, moments, world, movers, shadows, ground, total)
     if threads == 1:
         _sum_rows(0, 1, *rest)
-        return sums
+        return total
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(_sum_rows, first, threads, *rest) for first in range(threads)]:
             done.result()
-    return sums
+    return total

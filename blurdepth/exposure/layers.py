@@ -85,16 +85,15 @@ def cut_world(linear: F32, depth: F32, shift_px: F32 | None) -> WorldPart:
         shift_px: (H, W) pixel metres: how far a point of inverse depth 1 shifts against one at infinity until the
             shutter closes; None if the camera doesn't travel. (Where it only turns, nothing is uncovered.)
     """
-    front = np.dstack([linear, depth])
-    if shift_px is None:
-        return WorldPart(front, front, depth, depth)
-    near, far, reach = _find_edges(depth, shift_px)
-    if not reach.any():
-        return WorldPart(front, front, depth, depth)
-    nearest, farthest, zone = _spread_edges(depth, near, far, reach)
-    hidden = zone & ((depth - farthest) * shift_px > EDGE_PX)
-    behind = np.dstack([fill_colour(linear, hidden), np.where(hidden, farthest, depth)]).astype(np.float32)
-    return WorldPart(front, behind, np.where(zone, nearest, depth), np.where(zone, farthest, depth))
+    nearest = farthest = depth
+    behind = np.dstack([linear, depth])
+    near, far, reach = _find_edges(depth, shift_px) if shift_px is not None else (depth, depth, np.zeros(1))
+    if reach.any():
+        nearest, farthest, zone = _spread_edges(depth, near, far, reach)
+        hidden = zone & ((depth - farthest) * shift_px > EDGE_PX)
+        nearest, farthest = np.where(zone, nearest, depth), np.where(zone, farthest, depth)
+        behind = np.dstack([fill_colour(linear, hidden), np.where(hidden, farthest, depth)])
+    return WorldPart(np.dstack([linear, depth, nearest, farthest]), behind)
 
 
 def _find_edges(depth: F32, shift_px: F32) -> tuple[F32, F32, F32]:

@@ -14,7 +14,7 @@ from blurdepth.exposure.arrays import NEAREST, TILE_PX, Moments
 F32 = NDArray[np.float32]
 
 MIN_SUBFRAMES, MAX_SUBFRAMES, STEP_PX = 8, 96, 2.0
-LEVELS = (1, 4, 8, 12, 16, 24, 32, 48, 64, 96)
+MIN_MOMENTS = 8
 STILL_PX = 0.02
 
 
@@ -100,12 +100,14 @@ def tile_moments(need_px: F32, motion: Motion, subframes: int | None) -> Moments
     padded = np.zeros((rows * TILE_PX, columns * TILE_PX), np.float32)
     padded[:height, :width] = need_px
     longest = padded.reshape(rows, TILE_PX, columns, TILE_PX).max(axis=(1, 3))
-    levels = np.array([subframes] if subframes else LEVELS)
-    wanted = np.where(longest > STILL_PX, np.maximum(longest / STEP_PX, levels[min(1, len(levels) - 1)]), 1)
-    level = np.minimum(np.searchsorted(levels, wanted), len(levels) - 1)
-    time, weight = np.zeros((2, len(levels), levels.max()))
-    for index, count in enumerate(levels):
-        moments = (np.arange(count) + 0.5) / count - 0.5
+    if subframes:
+        count = np.full(longest.shape, subframes)
+    else:
+        count = np.clip(np.ceil(longest / STEP_PX), MIN_MOMENTS, MAX_SUBFRAMES).astype(np.int64)
+        count[longest <= STILL_PX] = 1
+    time, weight = np.zeros((2, int(count.max()) + 1, int(count.max())))
+    for n in np.unique(count):
+        moments = (np.arange(n) + 0.5) / n - 0.5
         shares = SHUTTERS[motion.shutter](moments)
-        time[index, :count], weight[index, :count] = moments, shares / shares.sum()
-    return Moments(levels[level], level, time, weight, motion.readout)
+        time[n, :n], weight[n, :n] = moments, shares / shares.sum()
+    return Moments(count, time, weight, np.radians(np.array(motion.rotation_deg)), motion.readout)

@@ -108,7 +108,10 @@ def _find(linear: F32, inverse_depth: F32, on_ground: Mask, level: F32, own: Mas
     dark = _touching(share < LIT, near & (share < DARK))
     if dark.sum() < MIN_SHARE * own.sum():
         return None
-    return Shadow(number, (box[1].start, box[0].start), _smooth(share, dark, known, own))
+    left = _smooth(share, dark, known, own)
+    rows, columns = (np.flatnonzero((left < 1).any(axis=axis)) for axis in (1, 0))
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return Shadow(number, (box[1].start + int(columns[0]), box[0].start + int(rows[0])), left[part])
 
 
 def _zone(inverse_depth: F32, level: F32, own: Mask) -> tuple[slice, slice] | None:
@@ -155,7 +158,8 @@ def _smooth(share: F32, dark: Mask, known: Mask, own: Mask) -> F32:
     weight = dark.astype(np.float32)
     size = (15, 5)
     mean = cv2.blur(share * weight, size) / np.maximum(cv2.blur(weight, size), 1e-6)
-    edge = cv2.blur(weight, (3, 3))
+    edge = cv2.blur(weight, (3, 3)) / np.maximum(cv2.blur(known.astype(np.float32), (3, 3)), 1e-6)
+    edge = np.where(known, edge, weight)
     left = 1 - edge * (1 - np.clip(mean, DARKEST, 1))
     hidden = ~known & (cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
     for row in np.flatnonzero(hidden.any(axis=1)):

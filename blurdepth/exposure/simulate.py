@@ -11,12 +11,27 @@ from numpy.typing import NDArray
 
 from blurdepth.camera import Motion, Pinhole
 from blurdepth.errors import InputError
-from blurdepth.exposure.arrays import NEAREST, Cutouts, Lens, Sums, WorldPart
+from blurdepth.exposure.arrays import (
+    CHANNELS,
+    DEPTH_M,
+    FAR,
+    INSIDE,
+    INVERSE,
+    MOVING,
+    NEAR,
+    NEAREST,
+    PASSED,
+    SQUARE,
+    Cutouts,
+    Ground,
+    Lens,
+    WorldPart,
+)
 from blurdepth.exposure.layers import Mover, cut_world, take_out_movers
 from blurdepth.exposure.moments import against, motion_flow, project, tile_moments
 from blurdepth.exposure.result import Exposure
 from blurdepth.exposure.shadows import Shadow, find_shadows
-from blurdepth.ground import Ground
+from blurdepth.ground import Ground as GroundPlane
 
 F32 = NDArray[np.float32]
 Ids = NDArray[np.uint8]
@@ -64,34 +79,30 @@ def expose(
     world = cut_world(light, depth, _shift(camera, motion) if any(motion.translation_m) else None)
     cutouts = _pool(movers, camera, motion)
     shades = _pool_shadows(shadows, ground, camera, motion)
-    lens = Lens(
-        camera.focal_px,
-        *camera.centre_px,
-        np.array(motion.translation_m, np.float64),
-        np.radians(np.array(motion.rotation_deg, np.float64)),
-        not still,
-    )
+    lens = Lens(camera.focal_px, *camera.centre_px, *map(float, motion.translation_m), not still)
     moments = tile_moments(_needed(flow, ids, movers, cutouts, shades, shadows), motion, subframes)
-    sums = sum_exposure(lens, moments, world, cutouts, shades, (ground.slope, ground.horizon) if ground else (0.0, 0.0), threads)
-    exposure = _finish(sums, world, motion, flow, int(moments.count.max()))
+    plane = Ground(ground.slope, ground.horizon) if ground else Ground(0.0, 0.0)
+    total = sum_exposure(lens, moments, world, cutouts, shades, plane, threads)
+    exposure = _finish(total, world, motion, flow, int(moments.count.max()))
     if not exposure.valid.any():
         raise InputError("The motion is so long or comes so near that nothing stays in view: make it shorter.")
     return exposure
 
 
-def _finish(sums: Sums, world: WorldPart, motion: Motion, flow: F32, count: int) -> Exposure:
-    mean = sums.inverse_depth
+def _finish(total: F32, world: WorldPart, motion: Motion, flow: F32, count: int) -> Exposure:
+    parts = [np.ascontiguousarray(total[..., channel]) for channel in range(CHANNELS)]
+    mean = parts[INVERSE]
     passes = 1 - abs(motion.translation_m[2]) / 2 * world.front[..., 3] < NEAREST
     return Exposure(
-        linear=sums.linear,
+        linear=np.ascontiguousarray(total[..., :3]),
         mean_inverse_depth=mean,
-        mean_depth_m=sums.depth_m,
-        nearest_inverse_depth=sums.nearest,
-        farthest_inverse_depth=sums.farthest,
-        variance=np.maximum(sums.square - mean * mean, 0),
-        moving_fraction=sums.moving,
+        mean_depth_m=parts[DEPTH_M],
+        nearest_inverse_depth=parts[NEAR],
+        farthest_inverse_depth=parts[FAR],
+        variance=np.maximum(parts[SQUARE] - mean * mean, 0),
+        moving_fraction=parts[MOVING],
         flow=flow,
-        valid=(sums.inside >= MIN_IN_VIEW) & ~sums.passed & ~passes,
+        valid=(parts[INSIDE] >= MIN_IN_VIEW) & (parts[PASSED] == 0) & ~passes,
         subframes=count,
     )
 
@@ -127,7 +138,7 @@ def _shift(camera: Pinhole, motion: Motion) -> F32:
     return np.hypot(np.float32(focal * right) + np.float32(forward) * x, np.float32(focal * down) + np.float32(forward) * y)
 
 
-def _pool_shadows(shadows: Sequence[Shadow], ground: Ground | None, camera: Pinhole, motion: Motion) -> Cutouts:
+def _pool_shadows(shadows: Sequence[Shadow], ground: GroundPlane | None, camera: Pinhole, motion: Motion) -> Cutouts:
     """All shadows in the arrays of the kernel."""
     parts = [shadow.left.reshape(-1, 1) for shadow in shadows]
     starts = np.cumsum([0, *(len(part) for part in parts)])
