@@ -7,6 +7,6 @@ layer shows at each of them (`kernel`). `simulate` walks it.
 
 from blurdepth.exposure.moments import choose_subframes, motion_flow
 from blurdepth.exposure.result import Exposure, regions
-from blurdepth.exposure.simulate import expose
+from blurdepth.exposure.simulate import expose, warm_up
 
-__all__ = ["Exposure", "choose_subframes", "expose", "motion_flow", "regions"]
+__all__ = ["Exposure", "choose_subframes", "expose", "motion_flow", "regions", "warm_up"]

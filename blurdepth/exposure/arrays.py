@@ -49,8 +49,8 @@ class WorldPart(NamedTuple):
     """The static world.
 
     Attributes:
-        front: (H, W, 6) linear light and inverse depth, moving objects taken out; and the nearest and the farthest
-            inverse depth to search for what a pixel sees.
+        front: (H, W, 8) linear light and inverse depth, moving objects taken out; the nearest and the farthest inverse
+            depth to search for what a pixel sees; and how far its neighbours reach into it (`edges.find_splits`).
         behind: (H, W, 4) light and inverse depth with the near side of depth edges taken out too.
     """
 

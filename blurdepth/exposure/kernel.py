@@ -52,7 +52,7 @@ EPSILON = 1e-9
 if "NUMBA_CACHE_DIR" not in os.environ:
     numba.config.CACHE_DIR = str(platformdirs.user_cache_path("blurdepth") / "kernels")
 
-_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 _compiled: Callable[[Function], Function] = numba.njit(**_OPTIONS)
 _inlined: Callable[[Function], Function] = numba.njit(**_OPTIONS, forceinline=True)
 
@@ -115,13 +115,13 @@ def _cast(lens: Lens, turn: F64, row: int, column: int, t: float) -> _Ray:
 
 @_inlined
 def _bilinear(image: F32, x: float, y: float, out: F64) -> None:
-    """The first four channels of `image` at a position; outside, its nearest border pixel."""
+    """The light of `image` at a position; outside, its nearest border pixel."""
     height, width = image.shape[:2]
     x, y = _clamp(x, 0.0, width - 1.0), _clamp(y, 0.0, height - 1.0)
     left, top = int(x), int(y)
     right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
     a, b = x - left, y - top
-    for channel in range(4):
+    for channel in range(3):
         above = image[top, left, channel] * (1 - a) + image[top, right, channel] * a
         below = image[bottom, left, channel] * (1 - a) + image[bottom, right, channel] * a
         out[channel] = above * (1 - b) + below * b
@@ -157,6 +157,16 @@ def _piece(place: Ints, travel: F64, depth: F64, m: int) -> _Piece:
 
 
 @_inlined
+def _aside(split: float, offset: float, index: int, size: int) -> int:
+    """The step to the neighbour that fills a pixel at `offset` from its middle."""
+    if split > 0 and offset > 0.5 - split and index + 1 < size:
+        return 1
+    if split < 0 and offset < -0.5 - split and index > 0:
+        return -1
+    return 0
+
+
+@_inlined
 def _meet(front: F32, behind: F32, row: int, column: int, ray: _Ray, ex: float, ey: float) -> tuple[float, bool]:
     """Where the ray (x, y) + d (ex, ey) meets the world: d, and whether that lies behind an edge.
 
@@ -169,7 +179,7 @@ def _meet(front: F32, behind: F32, row: int, column: int, ray: _Ray, ex: float, 
     span = (near - far) * math.sqrt(ex * ex + ey * ey)
     if span < MIN_SPAN_PX:
         d = float(front[row, column, 3])
-        for _ in range(2 if ex or ey else 0):
+        for _ in range(2 if ex or ey else 1):
             d = _depth_at(front, ray.x + d * ex, ray.y + d * ey)
         return d, False
     steps = min(int(span * 2) + 1, MAX_STEPS)
@@ -177,8 +187,9 @@ def _meet(front: F32, behind: F32, row: int, column: int, ray: _Ray, ex: float, 
     limit = np.inf
     for k in range(steps + 1):
         d = near - step * k
-        i = int(_clamp(ray.y + d * ey + 0.5, 0.0, height - 1.0))
-        j = int(_clamp(ray.x + d * ex + 0.5, 0.0, width - 1.0))
+        x, y = _clamp(ray.x + d * ex, 0.0, width - 1.0), _clamp(ray.y + d * ey, 0.0, height - 1.0)
+        i, j = int(y + 0.5), int(x + 0.5)
+        i, j = i + _aside(front[i, j, 7], y - i, i, height), j + _aside(front[i, j, 6], x - j, j, width)
         if d - step * 0.5 <= front[i, j, 3] <= limit:
             return float(front[i, j, 3]), False
         if d - step * 0.5 <= behind[i, j, 3] <= limit:
@@ -200,7 +211,9 @@ def _depth_at(image: F32, x: float, y: float) -> float:
 
 
 @_inlined
-def _see_world(front: F32, behind: F32, lens: Lens, row: int, column: int, ray: _Ray, look: F64) -> tuple[float, float, float]:
+def _see_world(
+    front: F32, behind: F32, lens: Lens, row: int, column: int, ray: _Ray, look: F64
+) -> tuple[float, float, float]:
     """Put the world into `look`; returns where in the middle frame it is from, x and y, and its inverse depth there."""
     height, width = front.shape[:2]
     look[MOVING], look[INSIDE], look[PASSED] = 0.0, 1.0, 0.0
@@ -218,7 +231,7 @@ def _see_world(front: F32, behind: F32, lens: Lens, row: int, column: int, ray: 
     else:
         for channel in range(4):
             look[channel] = front[row, column, channel]
-    d = look[INVERSE]
+        d = look[INVERSE]
     left = 1 - lens.z * ray.t * d
     look[PASSED] = left < NEAREST
     now = d * ray.gain / max(left, NEAREST)
@@ -300,7 +313,14 @@ def _reaching(swept: Ints, row: int, first: int, last: int, found: Ints) -> int:
 
 @_compiled
 def _sum_row(
-    row: int, lens: Lens, moments: Moments, world: WorldPart, movers: Cutouts, shadows: Cutouts, ground: Ground, total: F32
+    row: int,
+    lens: Lens,
+    moments: Moments,
+    world: WorldPart,
+    movers: Cutouts,
+    shadows: Cutouts,
+    ground: Ground,
+    total: F32,
 ) -> None:
     front, behind = world
     bodies, body_place, body_swept, body_travel, body_depth = movers
@@ -335,8 +355,15 @@ def _sum_row(
 
 @_compiled
 def _sum_rows(
-    first: int, stride: int, lens: Lens, moments: Moments, world: WorldPart, movers: Cutouts, shadows: Cutouts,
-    ground: Ground, total: F32
+    first: int,
+    stride: int,
+    lens: Lens,
+    moments: Moments,
+    world: WorldPart,
+    movers: Cutouts,
+    shadows: Cutouts,
+    ground: Ground,
+    total: F32,
 ) -> None:
     for row in range(first, len(total), stride):
         _sum_row(row, lens, moments, world, movers, shadows, ground, total)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.exposure.arrays import WorldPart
+from blurdepth.exposure.edges import find_splits
 from blurdepth.exposure.fill import SIDE_PX, fill_colour, fill_rows
 
 F32 = NDArray[np.float32]
@@ -87,13 +88,15 @@ def cut_world(linear: F32, depth: F32, shift_px: F32 | None) -> WorldPart:
     """
     nearest = farthest = depth
     behind = np.dstack([linear, depth])
+    splits = np.zeros((*depth.shape, 2), np.float32)
     near, far, reach = _find_edges(depth, shift_px) if shift_px is not None else (depth, depth, np.zeros(1))
     if reach.any():
+        splits = find_splits(linear, reach > 0)
         nearest, farthest, zone = _spread_edges(depth, near, far, reach)
         hidden = zone & ((depth - farthest) * shift_px > EDGE_PX)
         nearest, farthest = np.where(zone, nearest, depth), np.where(zone, farthest, depth)
         behind = np.dstack([fill_colour(linear, hidden), np.where(hidden, farthest, depth)])
-    return WorldPart(np.dstack([linear, depth, nearest, farthest]), behind)
+    return WorldPart(np.dstack([linear, depth, nearest, farthest, splits]), behind)
 
 
 def _find_edges(depth: F32, shift_px: F32) -> tuple[F32, F32, F32]:

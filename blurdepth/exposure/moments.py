@@ -12,9 +12,10 @@ from blurdepth.camera import SHUTTERS, ZERO, Motion, Pinhole, Vector
 from blurdepth.exposure.arrays import NEAREST, TILE_PX, Moments
 
 F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 MIN_SUBFRAMES, MAX_SUBFRAMES, STEP_PX = 8, 96, 2.0
-MIN_MOMENTS = 8
+EDGE_MOMENTS = 16
 STILL_PX = 0.02
 
 
@@ -87,23 +88,21 @@ def choose_subframes(flow_px: F32, layer_ids: NDArray[np.uint8]) -> int:
     return int(np.clip(math.ceil(longest / STEP_PX), MIN_SUBFRAMES, MAX_SUBFRAMES))
 
 
-def tile_moments(need_px: F32, motion: Motion, subframes: int | None) -> Moments:
+def tile_moments(need_px: F32, edges: Mask, motion: Motion, subframes: int | None) -> Moments:
     """The moments of each tile.
 
     Args:
         need_px: (H, W) the longest motion of anything that may be seen at the pixel, pixels.
+        edges: (H, W) where edges of the world may pass: their depth takes more moments than smooth light.
         motion: whose shutter and readout count.
         subframes: the same number everywhere, or None for one for each `STEP_PX`.
     """
-    height, width = need_px.shape
-    rows, columns = -(-height // TILE_PX), -(-width // TILE_PX)
-    padded = np.zeros((rows * TILE_PX, columns * TILE_PX), np.float32)
-    padded[:height, :width] = need_px
-    longest = padded.reshape(rows, TILE_PX, columns, TILE_PX).max(axis=(1, 3))
+    longest, edged = _tile_max(need_px), _tile_max(edges.astype(np.float32)) > 0
     if subframes:
         count = np.full(longest.shape, subframes)
     else:
-        count = np.clip(np.ceil(longest / STEP_PX), MIN_MOMENTS, MAX_SUBFRAMES).astype(np.int64)
+        least = np.where(edged, EDGE_MOMENTS, MIN_SUBFRAMES)
+        count = np.clip(np.ceil(longest / STEP_PX), least, MAX_SUBFRAMES).astype(np.int64)
         count[longest <= STILL_PX] = 1
     time, weight = np.zeros((2, int(count.max()) + 1, int(count.max())))
     for n in np.unique(count):
@@ -111,3 +110,12 @@ def tile_moments(need_px: F32, motion: Motion, subframes: int | None) -> Moments
         shares = SHUTTERS[motion.shutter](moments)
         time[n, :n], weight[n, :n] = moments, shares / shares.sum()
     return Moments(count, time, weight, np.radians(np.array(motion.rotation_deg)), motion.readout)
+
+
+def _tile_max(values: F32) -> F32:
+    """The largest value of each tile."""
+    height, width = values.shape
+    rows, columns = -(-height // TILE_PX), -(-width // TILE_PX)
+    padded = np.zeros((rows * TILE_PX, columns * TILE_PX), np.float32)
+    padded[:height, :width] = values
+    return padded.reshape(rows, TILE_PX, columns, TILE_PX).max(axis=(1, 3))

@@ -27,7 +27,7 @@ REACH = 1.6
 TOUCH_PX = 4
 GROUND_ROOM = 0.12
 MIN_SHARE = 0.03
-MIN_SEEN_PX, USUAL, SMOOTH_ROWS = 8, 70, 7
+MIN_SEEN_PX, USUAL, SMOOTH_ROWS, MIN_ROWS = 8, 0.7, 7, 8
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,17 @@ def find_shadows(linear: F32, inverse_depth: F32, ids: Ids, motion: Motion) -> t
 
 
 def _refine(ground: Ground, inverse_depth: F32) -> Ground:
-    """The ground through the middles of the rows' pixels that fit it, which is nearer to it than one for all weather."""
+    """The ground once more through the pixels that fit it, ever closer: shadows need it finer than weather does."""
     height = len(inverse_depth)
     for room in (0.25, 0.15, 0.08):
         level = ground.inverse_depth(height)
         fits = (np.abs(inverse_depth - level) < room * level) & (level > 0)
-        rows = np.flatnonzero(fits.sum(axis=1) > MIN_SHARE * inverse_depth.shape[1])
-        if len(rows) < 8:
+        count = fits.sum(axis=1)
+        rows = np.flatnonzero(count > MIN_SHARE * inverse_depth.shape[1])
+        if len(rows) < MIN_ROWS:
             return ground
-        middles = [float(np.median(inverse_depth[row][fits[row]])) for row in rows]
-        slope, offset = np.polyfit(rows, middles, 1, w=fits[rows].sum(axis=1))
+        means = np.where(fits, inverse_depth, 0).sum(axis=1)[rows] / count[rows]
+        slope, offset = np.polyfit(rows, means, 1, w=count[rows])
         if slope <= 0:
             return ground
         ground = Ground(float(slope), float(-offset / slope))
@@ -133,12 +134,13 @@ def _usual_light(light: F32, known: Mask, own: Mask) -> F32:
     """The light of the ground in each row: on either side of the object the brighter parts, a line in between."""
     columns = np.flatnonzero(own.any(axis=0))
     middle = int(columns.mean())
-    seen = np.where(known, light, np.nan)
+    seen = np.where(known, light, np.inf)
     ends = []
     for part in (seen[:, :middle], seen[:, middle:]):
-        enough = (~np.isnan(part)).sum(axis=1) >= MIN_SEEN_PX
-        end = np.zeros(len(light), np.float32)
-        end[enough] = np.nanpercentile(part[enough], USUAL, axis=1)
+        count = np.isfinite(part).sum(axis=1)
+        enough = count >= MIN_SEEN_PX
+        bright = np.take_along_axis(np.sort(part, axis=1), np.int64(USUAL * count)[:, None], axis=1)[:, 0]
+        end = np.where(enough, bright, 0).astype(np.float32)
         weight = cv2.blur(enough.astype(np.float32)[:, None], (1, SMOOTH_ROWS))
         ends.append(cv2.blur(end[:, None], (1, SMOOTH_ROWS)) / np.maximum(weight, 1e-6))
     ends = [np.where(end > 0, end, other) for end, other in zip(ends, ends[::-1], strict=True)]

@@ -80,13 +80,29 @@ def expose(
     cutouts = _pool(movers, camera, motion)
     shades = _pool_shadows(shadows, ground, camera, motion)
     lens = Lens(camera.focal_px, *camera.centre_px, *map(float, motion.translation_m), not still)
-    moments = tile_moments(_needed(flow, ids, movers, cutouts, shades, shadows), motion, subframes)
+    moments = tile_moments(
+        _needed(flow, ids, movers, cutouts, shades, shadows),
+        world.front[..., 4] > world.front[..., 5],
+        motion,
+        subframes,
+    )
     plane = Ground(ground.slope, ground.horizon) if ground else Ground(0.0, 0.0)
     total = sum_exposure(lens, moments, world, cutouts, shades, plane, threads)
     exposure = _finish(total, world, motion, flow, int(moments.count.max()))
     if not exposure.valid.any():
         raise InputError("The motion is so long or comes so near that nothing stays in view: make it shorter.")
     return exposure
+
+
+def warm_up() -> None:
+    """Load the kernel, or compile it where it is used for the first time: call it before the first frame waits.
+
+    Compiling takes some 10 s; the result is kept in the user's cache folder.
+    """
+    ids = np.zeros((8, 8), np.uint8)
+    ids[2:6, 2:6] = 1
+    frame = np.full((8, 8, 3), 0.5, np.float32)
+    expose(frame, np.full((8, 8), 0.1, np.float32), Motion(80.0, objects={1: (0.1, 0.0, 0.0)}), ids)
 
 
 def _finish(total: F32, world: WorldPart, motion: Motion, flow: F32, count: int) -> Exposure:
@@ -124,6 +140,9 @@ def _check(linear: F32, inverse_depth: F32, motion: Motion, object_ids: Ids | No
         return np.zeros(shape, np.uint8)
     if object_ids.shape != shape:
         raise InputError(f"The mask is {object_ids.shape} but the frame is {shape}: make them the same size.")
+    missing = sorted(set(motion.objects) - set(np.unique(object_ids).tolist()))
+    if missing:
+        raise InputError(f"The motion moves object {missing[0]}, which the mask doesn't hold: take it out, or mark it.")
     moving = [number for number, travel in motion.objects.items() if any(travel)]
     return np.where(np.isin(object_ids, moving), object_ids, 0).astype(np.uint8)
 
@@ -135,7 +154,9 @@ def _shift(camera: Pinhole, motion: Motion) -> F32:
     x = np.abs(np.arange(camera.width, dtype=np.float32)[None] - np.float32(cx))
     y = np.abs(np.arange(camera.height, dtype=np.float32)[:, None] - np.float32(cy))
     focal = camera.focal_px
-    return np.hypot(np.float32(focal * right) + np.float32(forward) * x, np.float32(focal * down) + np.float32(forward) * y)
+    return np.hypot(
+        np.float32(focal * right) + np.float32(forward) * x, np.float32(focal * down) + np.float32(forward) * y
+    )
 
 
 def _pool_shadows(shadows: Sequence[Shadow], ground: GroundPlane | None, camera: Pinhole, motion: Motion) -> Cutouts:
@@ -165,7 +186,9 @@ def _pool(movers: Sequence[Mover], camera: Pinhole, motion: Motion) -> Cutouts:
     return Cutouts(
         np.concatenate([np.zeros((0, 5), np.float32), *bodies]),
         np.array(place, np.int64).reshape(-1, 5),
-        np.array([_swept(mover.corner, mover.body[..., 3], mover.number, camera, motion) for mover in movers], np.int64).reshape(-1, 4),
+        np.array(
+            [_swept(mover.corner, mover.body[..., 3], mover.number, camera, motion) for mover in movers], np.int64
+        ).reshape(-1, 4),
         np.array([against(motion, mover.number) for mover in movers], np.float64).reshape(-1, 3),
         np.array([mover.inverse_depth for mover in movers], np.float64),
     )
@@ -187,7 +210,9 @@ def _swept(
     return max(low_y, 0), min(high_y, camera.height), max(low_x, 0), min(high_x, camera.width)
 
 
-def _needed(flow: F32, ids: Ids, movers: Sequence[Mover], cutouts: Cutouts, shades: Cutouts, shadows: Sequence[Shadow]) -> F32:
+def _needed(
+    flow: F32, ids: Ids, movers: Sequence[Mover], cutouts: Cutouts, shades: Cutouts, shadows: Sequence[Shadow]
+) -> F32:
     """(H, W) the longest motion of anything that may be seen at each pixel while the shutter is open, pixels."""
     length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_FLOW_PX))
     needed = np.where(ids == 0, length, 0).astype(np.float32)
