@@ -25,7 +25,8 @@ from blurdepth.workspace import BACKENDS, MAX_VARIANTS
 
 _MOTION_EXAMPLE = (
     'MOTION.json, over the whole exposure: {"fov_x_deg": 80, "camera": {"translation_m": [0, 0, 1.2], '
-    '"rotation_deg": [0, 1.5, 0]}, "objects": [{"id": 1, "translation_m": [0.9, 0, 0]}], "shutter": "box", "readout": 0}. '
+    '"rotation_deg": [0, 1.5, 0]}, "objects": [{"id": 1, "translation_m": [0.9, 0, 0]}], '
+    '"shutter": "box", "readout": 0}. '
     f"shutter is one of {', '.join(SHUTTERS)}; readout is how much later the last row is exposed than the first, in "
     "exposures (rolling shutter), 0 if left out."
 )

@@ -32,13 +32,13 @@ class Moments(NamedTuple):
     """When each tile of TILE_PX is sampled.
 
     Attributes:
-        count: (rows, columns) samples of each tile.
+        counts: (rows, columns) samples of each tile.
         time, weight: (n, k) the k-th of n moments, from -0.5 to 0.5, and its weight; the weights of n sum to 1.
         turn: (3,) the camera's rotation over the exposure, a rotation vector, rad.
         readout: how much later the last row is exposed than the first, in exposures.
     """
 
-    count: Ints
+    counts: Ints
     time: F64
     weight: F64
     turn: F64

@@ -8,19 +8,16 @@ counts references, which costs more than the arithmetic.
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
 
-import numba
 import numpy as np
-import platformdirs
 
 from blurdepth.depth import CAP_M
 from blurdepth.exposure.arrays import (
     CHANNELS,
     DEPTH_M,
+    F32,
+    F64,
     FAR,
     INSIDE,
     INVERSE,
@@ -30,8 +27,6 @@ from blurdepth.exposure.arrays import (
     PASSED,
     SQUARE,
     TILE_PX,
-    F32,
-    F64,
     Cutouts,
     Ground,
     Ints,
@@ -39,124 +34,28 @@ from blurdepth.exposure.arrays import (
     Moments,
     WorldPart,
 )
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from blurdepth.exposure.sampling import (
+    EPSILON,
+    Piece,
+    Ray,
+    bilinear,
+    cast_ray,
+    clamp,
+    compiled,
+    depth_at,
+    inlined,
+    piece_of,
+    sample_piece,
+    turn_matrix,
+)
 
 IN_FRONT = 0.97
 MAX_STEPS = 128
 MIN_SPAN_PX = 0.02
 GROUND_ROOM = 0.15
-EPSILON = 1e-9
-
-# Compiled code goes to the user's cache, never beside the source; a user's own choice stands.
-if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(platformdirs.user_cache_path("blurdepth") / "kernels")
-
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-_compiled: Callable[[Function], Function] = numba.njit(**_OPTIONS)
-_inlined: Callable[[Function], Function] = numba.njit(**_OPTIONS, forceinline=True)
 
 
-class _Ray(NamedTuple):
-    """A pixel at time `t`: turned back to mid exposure, x and y, and by what the turn makes inverse depth grow."""
-
-    x: float
-    y: float
-    gain: float
-    t: float
-
-
-class _Piece(NamedTuple):
-    """One cut-out: its place in the frame and in the pool, its travel, and its inverse depth."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-    start: int
-    x: float
-    y: float
-    z: float
-    depth: float
-
-
-@_inlined
-def _clamp(value: float, low: float, high: float) -> float:
-    return min(max(value, low), high)
-
-
-@_inlined
-def _turn(rotation: F64, t: float, out: F64) -> None:
-    """(3, 3) matrix of the rotation vector `rotation` times `t`. Source: Rodrigues' formula."""
-    x, y, z = rotation[0] * t, rotation[1] * t, rotation[2] * t
-    angle = math.sqrt(x * x + y * y + z * z)
-    out[:] = 0.0
-    out[0, 0] = out[1, 1] = out[2, 2] = 1.0
-    if angle < EPSILON:
-        return
-    x, y, z = x / angle, y / angle, z / angle
-    s, c = math.sin(angle), 1 - math.cos(angle)
-    out[0, 0] -= c * (y * y + z * z)
-    out[1, 1] -= c * (x * x + z * z)
-    out[2, 2] -= c * (x * x + y * y)
-    out[0, 1], out[1, 0] = c * x * y - s * z, c * x * y + s * z
-    out[0, 2], out[2, 0] = c * x * z + s * y, c * x * z - s * y
-    out[1, 2], out[2, 1] = c * y * z - s * x, c * y * z + s * x
-
-
-@_inlined
-def _cast(lens: Lens, turn: F64, row: int, column: int, t: float) -> _Ray:
-    u, v = (column - lens.cx) / lens.focal, (row - lens.cy) / lens.focal
-    gain = turn[2, 0] * u + turn[2, 1] * v + turn[2, 2]
-    x = lens.cx + lens.focal * (turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]) / gain
-    y = lens.cy + lens.focal * (turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]) / gain
-    return _Ray(x, y, gain, t)
-
-
-@_inlined
-def _bilinear(image: F32, x: float, y: float, out: F64) -> None:
-    """The light of `image` at a position; outside, its nearest border pixel."""
-    height, width = image.shape[:2]
-    x, y = _clamp(x, 0.0, width - 1.0), _clamp(y, 0.0, height - 1.0)
-    left, top = int(x), int(y)
-    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
-    a, b = x - left, y - top
-    for channel in range(3):
-        above = image[top, left, channel] * (1 - a) + image[top, right, channel] * a
-        below = image[bottom, left, channel] * (1 - a) + image[bottom, right, channel] * a
-        out[channel] = above * (1 - b) + below * b
-
-
-@_inlined
-def _mix(pool: F32, piece: _Piece, x: float, y: float, out: F64) -> None:
-    """All channels of a cut-out at a position in it; outside, its nearest border pixel."""
-    x, y = _clamp(x, 0.0, piece.width - 1.0), _clamp(y, 0.0, piece.height - 1.0)
-    left, top = int(x), int(y)
-    a, b = x - left, y - top
-    right, below = min(left + 1, piece.width - 1) - left, (min(top + 1, piece.height - 1) - top) * piece.width
-    at = piece.start + top * piece.width + left
-    for channel in range(pool.shape[1]):
-        above = pool[at, channel] * (1 - a) + pool[at + right, channel] * a
-        under = pool[at + below, channel] * (1 - a) + pool[at + below + right, channel] * a
-        out[channel] = above * (1 - b) + under * b
-
-
-@_inlined
-def _piece(place: Ints, travel: F64, depth: F64, m: int) -> _Piece:
-    return _Piece(
-        place[m, 0],
-        place[m, 1],
-        place[m, 2],
-        place[m, 3],
-        place[m, 4],
-        travel[m, 0],
-        travel[m, 1],
-        travel[m, 2],
-        depth[m],
-    )
-
-
-@_inlined
+@inlined
 def _aside(split: float, offset: float, index: int, size: int) -> int:
     """The step to the neighbour that fills a pixel at `offset` from its middle."""
     if split > 0 and offset > 0.5 - split and index + 1 < size:
@@ -166,13 +65,13 @@ def _aside(split: float, offset: float, index: int, size: int) -> int:
     return 0
 
 
-@_inlined
-def _meet(front: F32, behind: F32, row: int, column: int, ray: _Ray, ex: float, ey: float) -> tuple[float, bool]:
+@inlined
+def _meet(front: F32, behind: F32, row: int, column: int, ray: Ray, ex: float, ey: float) -> tuple[float, bool]:
     """Where the ray (x, y) + d (ex, ey) meets the world: d, and whether that lies behind an edge.
 
-    From the nearest that is around its pixel, the ray goes on to the farthest by half pixels. It has met the front where
-    that is at most a step off; where it is much nearer than the ray, the ray passes behind an edge, and meets what is
-    there. Where all around is alike, two steps towards the surface find it.
+    From the nearest that is around its pixel, the ray goes on to the farthest by half pixels. It has met the front
+    where that is at most a step off; where it is much nearer than the ray, the ray passes behind an edge, and meets
+    what is there. Where all around is alike, two steps towards the surface find it.
     """
     height, width = front.shape[:2]
     near, far = float(front[row, column, 4]), float(front[row, column, 5])
@@ -180,14 +79,14 @@ def _meet(front: F32, behind: F32, row: int, column: int, ray: _Ray, ex: float, 
     if span < MIN_SPAN_PX:
         d = float(front[row, column, 3])
         for _ in range(2 if ex or ey else 1):
-            d = _depth_at(front, ray.x + d * ex, ray.y + d * ey)
+            d = depth_at(front, ray.x + d * ex, ray.y + d * ey)
         return d, False
     steps = min(int(span * 2) + 1, MAX_STEPS)
     step = (near - far) / steps
     limit = np.inf
     for k in range(steps + 1):
         d = near - step * k
-        x, y = _clamp(ray.x + d * ex, 0.0, width - 1.0), _clamp(ray.y + d * ey, 0.0, height - 1.0)
+        x, y = clamp(ray.x + d * ex, 0.0, width - 1.0), clamp(ray.y + d * ey, 0.0, height - 1.0)
         i, j = int(y + 0.5), int(x + 0.5)
         i, j = i + _aside(front[i, j, 7], y - i, i, height), j + _aside(front[i, j, 6], x - j, j, width)
         if d - step * 0.5 <= front[i, j, 3] <= limit:
@@ -198,21 +97,9 @@ def _meet(front: F32, behind: F32, row: int, column: int, ray: _Ray, ex: float, 
     return far, True
 
 
-@_inlined
-def _depth_at(image: F32, x: float, y: float) -> float:
-    height, width = image.shape[:2]
-    x, y = _clamp(x, 0.0, width - 1.0), _clamp(y, 0.0, height - 1.0)
-    left, top = int(x), int(y)
-    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
-    a, b = x - left, y - top
-    above = image[top, left, 3] * (1 - a) + image[top, right, 3] * a
-    below = image[bottom, left, 3] * (1 - a) + image[bottom, right, 3] * a
-    return above * (1 - b) + below * b
-
-
-@_inlined
+@inlined
 def _see_world(
-    front: F32, behind: F32, lens: Lens, row: int, column: int, ray: _Ray, look: F64
+    front: F32, behind: F32, lens: Lens, row: int, column: int, ray: Ray, look: F64
 ) -> tuple[float, float, float]:
     """Put the world into `look`; returns where in the middle frame it is from, x and y, and its inverse depth there."""
     height, width = front.shape[:2]
@@ -224,9 +111,9 @@ def _see_world(
         d, hidden = _meet(front, behind, row, column, ray, ex, ey)
         x, y = x + d * ex, y + d * ey
         if hidden:
-            _bilinear(behind, x, y, look)
+            bilinear(behind, x, y, look)
         else:
-            _bilinear(front, x, y, look)
+            bilinear(front, x, y, look)
         look[INSIDE] = -1 < x < width and -1 < y < height
     else:
         for channel in range(4):
@@ -241,8 +128,8 @@ def _see_world(
     return x, y, d
 
 
-@_inlined
-def _shade(pool: F32, piece: _Piece, lens: Lens, point: tuple[float, float, float], t: float, scratch: F64) -> float:
+@inlined
+def _shade(pool: F32, piece: Piece, lens: Lens, point: tuple[float, float, float], t: float, scratch: F64) -> float:
     """What one moving shadow leaves of the light at a point of the ground: x and y at mid exposure, inverse depth."""
     x, y, d = point
     left = 1 - piece.z * t * d
@@ -252,24 +139,24 @@ def _shade(pool: F32, piece: _Piece, lens: Lens, point: tuple[float, float, floa
     y = lens.cy + (y - lens.cy - lens.focal * piece.y * t * d) / left - piece.top
     if not (0 <= x < piece.width and 0 <= y < piece.height):
         return 1.0
-    _mix(pool, piece, x, y, scratch)
+    sample_piece(pool, piece, x, y, scratch)
     return scratch[0]
 
 
-@_inlined
-def _lay_over(pool: F32, piece: _Piece, lens: Lens, ray: _Ray, size: tuple[int, int], look: F64, body: F64) -> None:
+@inlined
+def _lay_over(pool: F32, piece: Piece, lens: Lens, ray: Ray, size: tuple[int, int], look: F64, body: F64) -> None:
     """Lay a mover over `look`, where it is in front."""
     ex = (lens.focal * piece.x - piece.z * (ray.x - lens.cx)) * ray.t
     ey = (lens.focal * piece.y - piece.z * (ray.y - lens.cy)) * ray.t
     x, y, d = ray.x - piece.left, ray.y - piece.top, piece.depth
     for _ in range(2):
-        i = int(_clamp(y + d * ey + 0.5, 0.0, piece.height - 1.0))
-        j = int(_clamp(x + d * ex + 0.5, 0.0, piece.width - 1.0))
+        i = int(clamp(y + d * ey + 0.5, 0.0, piece.height - 1.0))
+        j = int(clamp(x + d * ex + 0.5, 0.0, piece.width - 1.0))
         d = float(pool[piece.start + i * piece.width + j, 3])
     x, y = x + d * ex, y + d * ey
     if not (-1 < x < piece.width and -1 < y < piece.height):
         return
-    _mix(pool, piece, x, y, body)
+    sample_piece(pool, piece, x, y, body)
     d, share = body[3], body[4]
     left = 1 - piece.z * ray.t * d
     now = d * ray.gain / max(left, NEAREST)
@@ -289,7 +176,7 @@ def _lay_over(pool: F32, piece: _Piece, lens: Lens, ray: _Ray, size: tuple[int, 
         look[INSIDE] = -1 < x < size[1] and -1 < y < size[0]
 
 
-@_inlined
+@inlined
 def _add(look: F64, weight: float, total: F32, row: int, column: int) -> None:
     for channel in range(6):
         total[row, column, channel] += weight * look[channel]
@@ -300,7 +187,7 @@ def _add(look: F64, weight: float, total: F32, row: int, column: int) -> None:
     total[row, column, PASSED] = max(total[row, column, PASSED], look[PASSED])
 
 
-@_inlined
+@inlined
 def _reaching(swept: Ints, row: int, first: int, last: int, found: Ints) -> int:
     """Put which cut-outs may reach columns `first` to `last` of the row into `found`; returns how many."""
     count = 0
@@ -311,7 +198,7 @@ def _reaching(swept: Ints, row: int, first: int, last: int, found: Ints) -> int:
     return count
 
 
-@_compiled
+@compiled
 def _sum_row(
     row: int,
     lens: Lens,
@@ -336,27 +223,26 @@ def _sum_row(
         count = counts[row // TILE_PX, tile]
         for k in range(count):
             t = times[count, k] + late
-            _turn(rotation, t, turn)
+            turn_matrix(rotation, t, turn)
             for column in range(first, last):
-                ray = _cast(lens, turn, row, column, t)
+                ray = cast_ray(lens, turn, row, column, t)
                 x, y, d = _see_world(front, behind, lens, row, column, ray, look)
                 level = ground.slope * (y - ground.horizon)
                 if dark and abs(d - level) < GROUND_ROOM * level:
                     for index in range(dark):
-                        piece = _piece(shade_place, shade_travel, shade_depth, shaded[index])
+                        piece = piece_of(shade_place, shade_travel, shade_depth, shaded[index])
                         light = _shade(shades, piece, lens, (x, y, d), t, body)
                         for channel in range(3):
                             look[channel] *= light
                 for index in range(many):
-                    piece = _piece(body_place, body_travel, body_depth, near[index])
+                    piece = piece_of(body_place, body_travel, body_depth, near[index])
                     _lay_over(bodies, piece, lens, ray, (height, width), look, body)
                 _add(look, weights[count, k], total, row, column)
 
 
-@_compiled
+@compiled
 def _sum_rows(
-    first: int,
-    stride: int,
+    rows: Ints,
     lens: Lens,
     moments: Moments,
     world: WorldPart,
@@ -365,7 +251,7 @@ def _sum_rows(
     ground: Ground,
     total: F32,
 ) -> None:
-    for row in range(first, len(total), stride):
+    for row in rows:
         _sum_row(row, lens, moments, world, movers, shadows, ground, total)
 
 
@@ -396,9 +282,9 @@ def sum_exposure(
     total[..., FAR] = np.inf
     rest = (lens, moments, world, movers, shadows, ground, total)
     if threads == 1:
-        _sum_rows(0, 1, *rest)
+        _sum_rows(np.arange(len(total)), *rest)
         return total
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(_sum_rows, first, threads, *rest) for first in range(threads)]:
+        for done in [pool.submit(_sum_rows, np.arange(first, len(total), threads), *rest) for first in range(threads)]:
             done.result()
     return total

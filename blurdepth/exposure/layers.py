@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.exposure.arrays import WorldPart
+from blurdepth.exposure.cutouts import MARGIN_PX, Cutout, surrounding
 from blurdepth.exposure.edges import find_splits
 from blurdepth.exposure.fill import SIDE_PX, fill_colour, fill_rows
 
@@ -20,24 +19,7 @@ EDGE_PX = 0.1
 MAX_BAND_PX = 64
 
 
-@dataclass(frozen=True)
-class Mover:
-    """One moving object, cut out with a margin: what it looks like, also just outside of its outline.
-
-    Attributes:
-        number: its id.
-        corner: x and y of the cut-out in the frame.
-        body: (h, w, 5) linear light, inverse depth, and coverage in [0, 1].
-        inverse_depth: of its middle, 1/m.
-    """
-
-    number: int
-    corner: tuple[int, int]
-    body: F32
-    inverse_depth: float
-
-
-def take_out_movers(linear: F32, inverse_depth: F32, ids: Ids) -> tuple[list[Mover], F32, F32]:
+def take_out_movers(linear: F32, inverse_depth: F32, ids: Ids) -> tuple[list[Cutout], F32, F32]:
     """Take the moving objects out of a frame, the nearest first, so that each is filled in behind those before it.
 
     Args:
@@ -61,20 +43,10 @@ def _without(linear: F32, depth: F32, ids: Ids, number: int) -> tuple[F32, F32, 
     kernel = np.ones((3, 3), np.uint8)
     hole = cv2.dilate((ids == number).astype(np.uint8), kernel) > 0
     own = cv2.dilate(np.where(ids == number, depth, 0).astype(np.float32), kernel)
-    box = _box(hole, SIDE_PX)
-    parts = linear.copy(), np.where(hole, own, depth).astype(np.float32), ids.copy()
-    for part, filled in zip(parts, fill_rows(*(part[box] for part in parts), hole[box]), strict=True):
-        part[box] = filled
-    return parts
-
-
-def _box(mask: Mask, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of the frame that hold all of `mask`, with a margin."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
-        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
-    )
+    box = surrounding(hole, SIDE_PX)
+    linear, depth, ids = linear.copy(), np.where(hole, own, depth).astype(np.float32), ids.copy()
+    linear[box], depth[box], ids[box] = fill_rows(linear[box], depth[box], ids[box], hole[box])
+    return linear, depth, ids
 
 
 def cut_world(linear: F32, depth: F32, shift_px: F32 | None) -> WorldPart:
@@ -86,17 +58,16 @@ def cut_world(linear: F32, depth: F32, shift_px: F32 | None) -> WorldPart:
         shift_px: (H, W) pixel metres: how far a point of inverse depth 1 shifts against one at infinity until the
             shutter closes; None if the camera doesn't travel. (Where it only turns, nothing is uncovered.)
     """
-    nearest = farthest = depth
-    behind = np.dstack([linear, depth])
-    splits = np.zeros((*depth.shape, 2), np.float32)
-    near, far, reach = _find_edges(depth, shift_px) if shift_px is not None else (depth, depth, np.zeros(1))
-    if reach.any():
-        splits = find_splits(linear, reach > 0)
-        nearest, farthest, zone = _spread_edges(depth, near, far, reach)
-        hidden = zone & ((depth - farthest) * shift_px > EDGE_PX)
-        nearest, farthest = np.where(zone, nearest, depth), np.where(zone, farthest, depth)
-        behind = np.dstack([fill_colour(linear, hidden), np.where(hidden, farthest, depth)])
-    return WorldPart(np.dstack([linear, depth, nearest, farthest, splits]), behind)
+    if shift_px is not None:
+        near, far, reach = _find_edges(depth, shift_px)
+        if reach.any():
+            nearest, farthest, zone = _spread_edges(depth, near, far, reach)
+            hidden = zone & ((depth - farthest) * shift_px > EDGE_PX)
+            behind = np.dstack([fill_colour(linear, hidden), np.where(hidden, farthest, depth)])
+            nearest, farthest = np.where(zone, nearest, depth), np.where(zone, farthest, depth)
+            return WorldPart(np.dstack([linear, depth, nearest, farthest, find_splits(linear, reach > 0)]), behind)
+    whole = np.zeros((*depth.shape, 2), np.float32)
+    return WorldPart(np.dstack([linear, depth, depth, depth, whole]), np.dstack([linear, depth]))
 
 
 def _find_edges(depth: F32, shift_px: F32) -> tuple[F32, F32, F32]:
@@ -126,9 +97,9 @@ def _spread_edges(depth: F32, near: F32, far: F32, reach: F32) -> tuple[F32, F32
     return nearest, farthest, zone
 
 
-def _cut_mover(linear: F32, inverse_depth: F32, mask: Mask, number: int) -> Mover:
+def _cut_mover(linear: F32, inverse_depth: F32, mask: Mask, number: int) -> Cutout:
     """The moving object at `mask`, (H, W) with at least one pixel; around it, its nearest pixels go on."""
-    rows, columns = _box(mask, 2)
+    rows, columns = surrounding(mask, MARGIN_PX)
     inside = mask[rows, columns]
     _, labels = cv2.distanceTransformWithLabels(
         (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
@@ -137,5 +108,10 @@ def _cut_mover(linear: F32, inverse_depth: F32, mask: Mask, number: int) -> Move
     source = np.zeros(labels.max() + 1, np.intp)
     source[labels.ravel()[flat]] = flat
     body = np.dstack([linear[rows, columns], inverse_depth[rows, columns]]).reshape(-1, 4)[source[labels]]
-    middle = float(np.median(inverse_depth[mask]))
-    return Mover(number, (columns.start, rows.start), np.dstack([body, inside.astype(np.float32)]), middle)
+    return Cutout(
+        number,
+        (columns.start, rows.start),
+        np.dstack([body, inside.astype(np.float32)]),
+        np.ascontiguousarray(body[..., 3]),
+        float(np.median(inverse_depth[mask])),
+    )

@@ -6,13 +6,12 @@ as what adjoins the object and is darker than the ground of the same row (and so
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.camera import Motion
+from blurdepth.exposure.cutouts import Cutout, surrounding
 from blurdepth.ground import Ground, fit_ground
 
 F32 = NDArray[np.float32]
@@ -30,22 +29,7 @@ MIN_SHARE = 0.03
 MIN_SEEN_PX, USUAL, SMOOTH_ROWS, MIN_ROWS = 8, 0.7, 7, 8
 
 
-@dataclass(frozen=True)
-class Shadow:
-    """The shadow of one mover.
-
-    Attributes:
-        number: the mover's id.
-        corner: x and y of the cut-out in the frame.
-        left: (h, w) share of light that is left, (0, 1].
-    """
-
-    number: int
-    corner: tuple[int, int]
-    left: F32
-
-
-def find_shadows(linear: F32, inverse_depth: F32, ids: Ids, motion: Motion) -> tuple[list[Shadow], F32, Ground | None]:
+def find_shadows(linear: F32, inverse_depth: F32, ids: Ids, motion: Motion) -> tuple[list[Cutout], F32, Ground | None]:
     """Find what shadow each moving object casts on the ground.
 
     Args:
@@ -70,10 +54,10 @@ def find_shadows(linear: F32, inverse_depth: F32, ids: Ids, motion: Motion) -> t
         if shadow is None:
             continue
         shadows.append(shadow)
-        (x, y), (height, width) = shadow.corner, shadow.left.shape
+        (x, y), (height, width) = shadow.corner, shadow.inverse_depth.shape
         box = np.s_[y : y + height, x : x + width]
         linear = linear.copy()
-        linear[box] = np.where(on_ground[box][..., None], linear[box] / shadow.left[..., None], linear[box])
+        linear[box] = np.where(on_ground[box][..., None], linear[box] / shadow.pixels, linear[box])
     return shadows, linear, ground
 
 
@@ -95,7 +79,7 @@ def _refine(ground: Ground, inverse_depth: F32) -> Ground:
     return ground
 
 
-def _find(linear: F32, inverse_depth: F32, on_ground: Mask, level: F32, own: Mask, number: int) -> Shadow | None:
+def _find(linear: F32, inverse_depth: F32, on_ground: Mask, level: F32, own: Mask, number: int) -> Cutout | None:
     box = _zone(inverse_depth, level, own)
     if box is None:
         return None
@@ -110,9 +94,11 @@ def _find(linear: F32, inverse_depth: F32, on_ground: Mask, level: F32, own: Mas
     if dark.sum() < MIN_SHARE * own.sum():
         return None
     left = _smooth(share, dark, known, own)
-    rows, columns = (np.flatnonzero((left < 1).any(axis=axis)) for axis in (1, 0))
-    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    return Shadow(number, (box[1].start + int(columns[0]), box[0].start + int(rows[0])), left[part])
+    rows, columns = surrounding(left < 1, 0)
+    corner = box[1].start + columns.start, box[0].start + rows.start
+    height, width = left[rows, columns].shape
+    depth = np.repeat(level[corner[1] : corner[1] + height], width, axis=1)
+    return Cutout(number, corner, left[rows, columns, None], depth, float(np.median(depth)))
 
 
 def _zone(inverse_depth: F32, level: F32, own: Mask) -> tuple[slice, slice] | None:

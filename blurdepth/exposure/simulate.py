@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -27,11 +28,11 @@ from blurdepth.exposure.arrays import (
     Lens,
     WorldPart,
 )
-from blurdepth.exposure.layers import Mover, cut_world, take_out_movers
-from blurdepth.exposure.moments import against, motion_flow, project, tile_moments
+from blurdepth.exposure.cutouts import Cutout, pool
+from blurdepth.exposure.layers import cut_world, take_out_movers
+from blurdepth.exposure.moments import against, motion_flow, tile_moments
 from blurdepth.exposure.result import Exposure
-from blurdepth.exposure.shadows import Shadow, find_shadows
-from blurdepth.ground import Ground as GroundPlane
+from blurdepth.exposure.shadows import find_shadows
 
 F32 = NDArray[np.float32]
 Ids = NDArray[np.uint8]
@@ -70,25 +71,23 @@ def expose(
     ids = _check(linear, inverse_depth, motion, object_ids)
     camera = Pinhole(inverse_depth.shape[1], inverse_depth.shape[0], motion.fov_x_deg)
     still = not any(motion.translation_m) and not any(motion.rotation_deg)
-    flow = motion_flow(camera, inverse_depth, motion, ids)
     bright = boost_highlights(linear)
     shadows, lit, ground = find_shadows(bright, inverse_depth, ids, motion)
     movers, light, depth = take_out_movers(lit, inverse_depth, ids)
     if still:
-        light = np.where((light == bright), linear, light)
+        # What nothing smears keeps the light that it was seen with.
+        light = np.where(light == bright, linear, light)
     world = cut_world(light, depth, _shift(camera, motion) if any(motion.translation_m) else None)
-    cutouts = _pool(movers, camera, motion)
-    shades = _pool_shadows(shadows, ground, camera, motion)
-    lens = Lens(camera.focal_px, *camera.centre_px, *map(float, motion.translation_m), not still)
-    moments = tile_moments(
-        _needed(flow, ids, movers, cutouts, shades, shadows),
-        world.front[..., 4] > world.front[..., 5],
-        motion,
-        subframes,
-    )
+    bodies = pool(movers, 5, partial(against, motion), camera, motion)
+    shades = pool(shadows, 1, motion.objects.__getitem__, camera, motion)
+    flow = motion_flow(camera, inverse_depth, motion, ids)
+    needed = _needed(flow, ids, [(movers, bodies), (shadows, shades)])
+    edges = world.front[..., 4] > world.front[..., 5]
+    moments = tile_moments(needed, edges, motion, subframes)
+    lens = Lens(camera.focal_px, *camera.centre_px, *motion.translation_m, not still)
     plane = Ground(ground.slope, ground.horizon) if ground else Ground(0.0, 0.0)
-    total = sum_exposure(lens, moments, world, cutouts, shades, plane, threads)
-    exposure = _finish(total, world, motion, flow, int(moments.count.max()))
+    total = sum_exposure(lens, moments, world, bodies, shades, plane, threads)
+    exposure = _finish(total, world, motion, flow, int(moments.counts.max()))
     if not exposure.valid.any():
         raise InputError("The motion is so long or comes so near that nothing stays in view: make it shorter.")
     return exposure
@@ -159,71 +158,16 @@ def _shift(camera: Pinhole, motion: Motion) -> F32:
     )
 
 
-def _pool_shadows(shadows: Sequence[Shadow], ground: GroundPlane | None, camera: Pinhole, motion: Motion) -> Cutouts:
-    """All shadows in the arrays of the kernel."""
-    parts = [shadow.left.reshape(-1, 1) for shadow in shadows]
-    starts = np.cumsum([0, *(len(part) for part in parts)])
-    place = [(*s.corner, s.left.shape[1], s.left.shape[0], start) for s, start in zip(shadows, starts, strict=False)]
-    swept = []
-    for shadow in shadows:
-        level = ground.inverse_depth(camera.height)[shadow.corner[1] : shadow.corner[1] + shadow.left.shape[0]]
-        depth = np.broadcast_to(level, shadow.left.shape)
-        swept.append(_swept(shadow.corner, depth, shadow.number, camera, motion))
-    return Cutouts(
-        np.concatenate([np.zeros((0, 1), np.float32), *parts]),
-        np.array(place, np.int64).reshape(-1, 5),
-        np.array(swept, np.int64).reshape(-1, 4),
-        np.array([motion.objects[shadow.number] for shadow in shadows], np.float64).reshape(-1, 3),
-        np.zeros(len(shadows)),
-    )
-
-
-def _pool(movers: Sequence[Mover], camera: Pinhole, motion: Motion) -> Cutouts:
-    """All movers in the arrays of the kernel."""
-    bodies = [mover.body.reshape(-1, 5) for mover in movers]
-    starts = np.cumsum([0, *(len(body) for body in bodies)])
-    place = [(*m.corner, m.body.shape[1], m.body.shape[0], start) for m, start in zip(movers, starts, strict=False)]
-    return Cutouts(
-        np.concatenate([np.zeros((0, 5), np.float32), *bodies]),
-        np.array(place, np.int64).reshape(-1, 5),
-        np.array(
-            [_swept(mover.corner, mover.body[..., 3], mover.number, camera, motion) for mover in movers], np.int64
-        ).reshape(-1, 4),
-        np.array([against(motion, mover.number) for mover in movers], np.float64).reshape(-1, 3),
-        np.array([mover.inverse_depth for mover in movers], np.float64),
-    )
-
-
-def _swept(
-    corner: tuple[int, int], depth: F32, number: int, camera: Pinhole, motion: Motion
-) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of what a cut-out may reach while the shutter is open."""
-    (left, top), (height, width) = corner, depth.shape
-    x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in (width, height)))
-    points = x + left, y + top, depth
-    travel, last = against(motion, number), (1 + motion.readout) / 2
-    if (1 - abs(travel[2]) * last * points[2]).min() < NEAREST:
-        return 0, camera.height, 0, camera.width
-    at = [project(camera, points, travel, motion.rotation_deg, t) for t in (-last, 0.0, last)]
-    low_x, low_y = (math.floor(min(float(place[axis].min()) for place in at)) - 2 for axis in (0, 1))
-    high_x, high_y = (math.ceil(max(float(place[axis].max()) for place in at)) + 3 for axis in (0, 1))
-    return max(low_y, 0), min(high_y, camera.height), max(low_x, 0), min(high_x, camera.width)
-
-
-def _needed(
-    flow: F32, ids: Ids, movers: Sequence[Mover], cutouts: Cutouts, shades: Cutouts, shadows: Sequence[Shadow]
-) -> F32:
+def _needed(flow: F32, ids: Ids, layers: Sequence[tuple[Sequence[Cutout], Cutouts]]) -> F32:
     """(H, W) the longest motion of anything that may be seen at each pixel while the shutter is open, pixels."""
     length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_FLOW_PX))
     needed = np.where(ids == 0, length, 0).astype(np.float32)
     reach = math.ceil(float(needed.max()) / 2)
     needed = cv2.dilate(needed, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    for mover, (top, bottom, left, right) in zip(movers, cutouts.swept, strict=True):
-        box = needed[top:bottom, left:right]
-        np.maximum(box, np.percentile(length[ids == mover.number], 99), out=box)
-    for shadow, (top, bottom, left, right) in zip(shadows, shades.swept, strict=True):
-        box = needed[top:bottom, left:right]
-        np.maximum(box, np.percentile(length[ids == shadow.number], 99), out=box)
+    for parts, pooled in layers:
+        for part, (top, bottom, left, right) in zip(parts, pooled.swept, strict=True):
+            box = needed[top:bottom, left:right]
+            np.maximum(box, np.percentile(length[ids == part.number], 99), out=box)
     return needed
 
 
