@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from blurdepth.depth import BLURRED, INVALID, MIXED, STATIC, fit_affine
 from blurdepth.errors import InputError
-from blurdepth.exposure import MIN_IN_VIEW, MIXED_SPREAD, STEP_PX, boost_highlights
+from blurdepth.exposure.moments import STEP_PX
+from blurdepth.exposure.result import MIXED_SPREAD
+from blurdepth.exposure.simulate import MIN_IN_VIEW, boost_highlights
 from blurdepth.images import Rgb, srgb_to_linear
 from blurdepth.inbetween import (
     F32,

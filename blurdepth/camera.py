@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from blurdepth.errors import InputError
 
 Vector = tuple[float, float, float]
 ZERO: Vector = (0.0, 0.0, 0.0)
-SHUTTERS = ("box",)
+Shutter = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+SHUTTERS: dict[str, Shutter] = {
+    "box": np.ones_like,
+    "trapezoid": lambda t: np.clip(4 * (0.5 - np.abs(t)), 0, 1),
+    "triangle": lambda t: 1 - 2 * np.abs(t),
+}
+"""Weight over time, -0.5 to 0.5, not yet normed: an electronic shutter; a leaf shutter that takes a quarter of the
+exposure to open and as long to close; and one that turns as soon as it is open."""
+MAX_READOUT = 4.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,10 @@ class Motion:
         translation_m: the camera's translation over the exposure, metres.
         rotation_deg: the camera's rotation over the exposure about x, y and z (a rotation vector), degrees.
         objects: translation over the exposure, metres, by object id (1 to 255; 0 is the static world).
-        shutter: weight over time; "box" is open, then shut.
+        shutter: weight over time, one of `SHUTTERS`; "box" is open, then shut.
+        readout: how much later the last row is exposed than the first, in exposures, 0 to 4; 0 is a global shutter.
+            Row y of H is exposed later than the middle by readout ((y + 0.5) / H - 0.5). The frame itself is taken
+            as if all its rows were of the middle.
     """
 
     fov_x_deg: float
@@ -62,12 +76,15 @@ class Motion:
     rotation_deg: Vector = ZERO
     objects: Mapping[int, Vector] = field(default_factory=dict)
     shutter: str = "box"
+    readout: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.fov_x_deg < 180:
             raise InputError(f"fov_x_deg is {self.fov_x_deg}: give degrees between 0 and 180.")
         if self.shutter not in SHUTTERS:
             raise InputError(f"The shutter {self.shutter!r} is not known: use one of {', '.join(SHUTTERS)}.")
+        if not 0 <= self.readout <= MAX_READOUT:
+            raise InputError(f"readout is {self.readout}: give exposures between 0 and {MAX_READOUT:g}.")
         for number in self.objects:
             if not 1 <= number <= 255:
                 raise InputError(f"The object id {number} is not between 1 and 255 (0 is the static world).")
@@ -79,6 +96,7 @@ class Motion:
             "camera": {"translation_m": list(self.translation_m), "rotation_deg": list(self.rotation_deg)},
             "objects": [{"id": number, "translation_m": list(move)} for number, move in self.objects.items()],
             "shutter": self.shutter,
+            "readout": self.readout,
         }
 
 
@@ -96,7 +114,7 @@ def motion_from_json(text: str) -> Motion:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"The motion is not JSON that can be read ({error}): {_SEE_HELP}") from error
-    motion = _members(data, "The motion", {"fov_x_deg", "camera", "objects", "shutter"})
+    motion = _members(data, "The motion", {"fov_x_deg", "camera", "objects", "shutter", "readout"})
     if "fov_x_deg" not in motion:
         raise InputError("The motion has no fov_x_deg: add the horizontal field of view in degrees.")
     camera = _members(motion.get("camera", {}), "camera", {"translation_m", "rotation_deg"})
@@ -106,6 +124,7 @@ def motion_from_json(text: str) -> Motion:
         rotation_deg=_vector(camera.get("rotation_deg", ZERO), "camera.rotation_deg"),
         objects=_objects(motion.get("objects", [])),
         shutter=str(motion.get("shutter", "box")),
+        readout=_number(motion.get("readout", 0.0), "readout"),
     )
 
 

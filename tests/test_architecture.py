@@ -17,7 +17,7 @@ ORDER = [
     ["images", "camera"],
     ["files", "depth"],
     ["metrics", "render"],
-    ["layers", "ground", "clips", "shutter", "inbetween"],
+    ["ground", "clips", "shutter", "inbetween"],
     ["exposure", "movers", "weather"],
     ["prompts", "streets", "bursts"],
     ["pretrained", "generators"],
@@ -100,7 +100,7 @@ def test_the_page_is_built_without_the_heavy_libraries() -> None:
 
     code = (
         "import sys, blurdepth.ui.page, blurdepth.cli;"
-        "print([name for name in ('torch', 'transformers', 'diffusers', 'scipy') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'diffusers', 'scipy', 'numba') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

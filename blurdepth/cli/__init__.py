@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from blurdepth import __version__
+from blurdepth.camera import SHUTTERS
 from blurdepth.cli import commands
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import BUNDLED
@@ -25,7 +26,10 @@ from blurdepth.store.records import SAMPLE_STATUSES
 
 _MOTION_EXAMPLE = (
     'MOTION.json, over the whole exposure: {"fov_x_deg": 80, "camera": {"translation_m": [0, 0, 1.2], '
-    '"rotation_deg": [0, 1.5, 0]}, "objects": [{"id": 1, "translation_m": [0.9, 0, 0]}], "shutter": "box"}'
+    '"rotation_deg": [0, 1.5, 0]}, "objects": [{"id": 1, "translation_m": [0.9, 0, 0]}], '
+    '"shutter": "box", "readout": 0}. '
+    f"shutter is one of {', '.join(SHUTTERS)}; readout is how much later the last row is exposed than the first, in "
+    "exposures (rolling shutter), 0 if left out."
 )
 
 

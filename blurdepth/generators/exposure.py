@@ -218,7 +218,7 @@ def _stretch(motion: Motion, exposure_s: float, inverse_depth: F32, ids: Ids, lu
     height, width = inverse_depth.shape
     camera = Pinhole(width, height, motion.fov_x_deg)
     moving = np.where(np.isin(ids, list(motion.objects)), ids, 0).astype(np.uint8)
-    flow = motion_flow(camera, inverse_depth, motion, moving)
+    flow = np.linalg.norm(motion_flow(camera, inverse_depth, motion, moving), axis=2)
     longest = luck * min(MAX_BLUR_PX, MAX_BLUR_SHARE * width)
     main = float(np.percentile(flow[_moving_part(motion, moving)], 95))
     stretch = luck * GOOD_BLUR_PX / main if 0 < main < MIN_BLUR_PX else 1.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from blurdepth import jobs
+from blurdepth import exposure, jobs
 from blurdepth.errors import InputError
 from blurdepth.estimators import device_words, warm_up
 from blurdepth.images import MAX_BYTES
@@ -138,8 +138,14 @@ def serve(workspace: Workspace, host: str, port: int) -> None:
         raise InputError(
             f"Port {port} of {host} can't be used: end what uses it, or choose another by --port."
         ) from error
-    threading.Thread(target=warm_up, daemon=True).start()
+    threading.Thread(target=_warm_up, daemon=True).start()
     page.blocks.block_thread()
+
+
+def _warm_up() -> None:
+    """Load what the first frame needs, and compile what this machine has not compiled yet."""
+    warm_up()
+    exposure.warm_up()
 
 
 def _launch(page: Page, workspace: Workspace, host: str, port: int) -> None:

@@ -1,0 +1,88 @@
+"""The arrays that the layers are handed to the kernel in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+TILE_PX = 16
+NEAREST = 0.05
+"""Share of its distance at mid exposure below which a surface counts as passing through the camera."""
+
+
+class Lens(NamedTuple):
+    """The camera: focal length and centre in pixels; its translation over the exposure, m, and whether it moves."""
+
+    focal: float
+    cx: float
+    cy: float
+    x: float
+    y: float
+    z: float
+    moves: bool
+
+
+class Moments(NamedTuple):
+    """When each tile of TILE_PX is sampled.
+
+    Attributes:
+        counts: (rows, columns) samples of each tile.
+        time, weight: (n, k) the k-th of n moments, from -0.5 to 0.5, and its weight; the weights of n sum to 1.
+        turn: (3,) the camera's rotation over the exposure, a rotation vector, rad.
+        readout: how much later the last row is exposed than the first, in exposures.
+    """
+
+    counts: Ints
+    time: F64
+    weight: F64
+    turn: F64
+    readout: float
+
+
+class WorldPart(NamedTuple):
+    """The static world.
+
+    Attributes:
+        front: (H, W, 8) linear light and inverse depth, moving objects taken out; the nearest and the farthest inverse
+            depth to search for what a pixel sees; and how far its neighbours reach into it (`edges.find_splits`).
+        behind: (H, W, 4) light and inverse depth with the near side of depth edges taken out too.
+    """
+
+    front: F32
+    behind: F32
+
+
+class Cutouts(NamedTuple):
+    """M cut-outs of different sizes in one array, from far to near.
+
+    Attributes:
+        pool: (N, C) their pixels, row by row, one cut-out after the other.
+        place: (M, 5) left, top, width, height in the frame, and where they begin in `pool`.
+        swept: (M, 4) top, bottom, left, right of what they may reach.
+        travel: (M, 3) metres over the exposure.
+        depth: (M,) inverse depth of their middles, 1/m.
+    """
+
+    pool: F32
+    place: Ints
+    swept: Ints
+    travel: F64
+    depth: F64
+
+
+class Ground(NamedTuple):
+    """Where shadows lie: inverse depth `slope` (row - `horizon`), 1/m."""
+
+    slope: float
+    horizon: float
+
+
+# What is known of a pixel at one moment, and summed over all: red, green, blue, and these.
+INVERSE, SQUARE, DEPTH_M, NEAR, FAR, MOVING, INSIDE, PASSED = range(3, 11)
+CHANNELS = 11

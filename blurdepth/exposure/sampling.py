@@ -1,0 +1,139 @@
+"""What the kernel is made of: the compiler's settings, rays, and samples of images; compiled into it.
+
+Imported with the kernel, when first needed, as numba is heavy.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numba
+import platformdirs
+
+from blurdepth.exposure.arrays import F32, F64, Ints, Lens
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+EPSILON = 1e-9
+
+# Compiled code goes to the user's cache, never beside the source; a user's own choice stands.
+if "NUMBA_CACHE_DIR" not in os.environ:
+    numba.config.CACHE_DIR = str(platformdirs.user_cache_path("blurdepth") / "kernels")
+
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+compiled: Callable[[Function], Function] = numba.njit(**_OPTIONS)
+inlined: Callable[[Function], Function] = numba.njit(**_OPTIONS, forceinline=True)
+
+
+class Ray(NamedTuple):
+    """A pixel at time `t`: turned back to mid exposure, x and y, and by what the turn makes inverse depth grow."""
+
+    x: float
+    y: float
+    gain: float
+    t: float
+
+
+class Piece(NamedTuple):
+    """One cut-out: its place in the frame and in the pool, its travel, and its inverse depth."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    start: int
+    x: float
+    y: float
+    z: float
+    depth: float
+
+
+@inlined
+def clamp(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
+
+
+@inlined
+def turn_matrix(rotation: F64, t: float, out: F64) -> None:
+    """(3, 3) matrix of the rotation vector `rotation` times `t`. Source: Rodrigues' formula."""
+    x, y, z = rotation[0] * t, rotation[1] * t, rotation[2] * t
+    angle = math.sqrt(x * x + y * y + z * z)
+    out[:] = 0.0
+    out[0, 0] = out[1, 1] = out[2, 2] = 1.0
+    if angle < EPSILON:
+        return
+    x, y, z = x / angle, y / angle, z / angle
+    s, c = math.sin(angle), 1 - math.cos(angle)
+    out[0, 0] -= c * (y * y + z * z)
+    out[1, 1] -= c * (x * x + z * z)
+    out[2, 2] -= c * (x * x + y * y)
+    out[0, 1], out[1, 0] = c * x * y - s * z, c * x * y + s * z
+    out[0, 2], out[2, 0] = c * x * z + s * y, c * x * z - s * y
+    out[1, 2], out[2, 1] = c * y * z - s * x, c * y * z + s * x
+
+
+@inlined
+def cast_ray(lens: Lens, turn: F64, row: int, column: int, t: float) -> Ray:
+    u, v = (column - lens.cx) / lens.focal, (row - lens.cy) / lens.focal
+    gain = turn[2, 0] * u + turn[2, 1] * v + turn[2, 2]
+    x = lens.cx + lens.focal * (turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]) / gain
+    y = lens.cy + lens.focal * (turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]) / gain
+    return Ray(x, y, gain, t)
+
+
+@inlined
+def bilinear(image: F32, x: float, y: float, out: F64) -> None:
+    """The light of `image` at a position; outside, its nearest border pixel."""
+    height, width = image.shape[:2]
+    x, y = clamp(x, 0.0, width - 1.0), clamp(y, 0.0, height - 1.0)
+    left, top = int(x), int(y)
+    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+    a, b = x - left, y - top
+    for channel in range(3):
+        above = image[top, left, channel] * (1 - a) + image[top, right, channel] * a
+        below = image[bottom, left, channel] * (1 - a) + image[bottom, right, channel] * a
+        out[channel] = above * (1 - b) + below * b
+
+
+@inlined
+def sample_piece(pool: F32, piece: Piece, x: float, y: float, out: F64) -> None:
+    """All channels of a cut-out at a position in it; outside, its nearest border pixel."""
+    x, y = clamp(x, 0.0, piece.width - 1.0), clamp(y, 0.0, piece.height - 1.0)
+    left, top = int(x), int(y)
+    a, b = x - left, y - top
+    right, below = min(left + 1, piece.width - 1) - left, (min(top + 1, piece.height - 1) - top) * piece.width
+    at = piece.start + top * piece.width + left
+    for channel in range(pool.shape[1]):
+        above = pool[at, channel] * (1 - a) + pool[at + right, channel] * a
+        under = pool[at + below, channel] * (1 - a) + pool[at + below + right, channel] * a
+        out[channel] = above * (1 - b) + under * b
+
+
+@inlined
+def piece_of(place: Ints, travel: F64, depth: F64, m: int) -> Piece:
+    return Piece(
+        place[m, 0],
+        place[m, 1],
+        place[m, 2],
+        place[m, 3],
+        place[m, 4],
+        travel[m, 0],
+        travel[m, 1],
+        travel[m, 2],
+        depth[m],
+    )
+
+
+@inlined
+def depth_at(image: F32, x: float, y: float) -> float:
+    height, width = image.shape[:2]
+    x, y = clamp(x, 0.0, width - 1.0), clamp(y, 0.0, height - 1.0)
+    left, top = int(x), int(y)
+    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+    a, b = x - left, y - top
+    above = image[top, left, 3] * (1 - a) + image[top, right, 3] * a
+    below = image[bottom, left, 3] * (1 - a) + image[bottom, right, 3] * a
+    return above * (1 - b) + below * b

@@ -1,0 +1,187 @@
+"""From a sharp frame with inverse depth and motion to its exposure: layers, moments, sum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth.camera import Motion, Pinhole
+from blurdepth.errors import InputError
+from blurdepth.exposure.arrays import (
+    CHANNELS,
+    DEPTH_M,
+    FAR,
+    INSIDE,
+    INVERSE,
+    MOVING,
+    NEAR,
+    NEAREST,
+    PASSED,
+    SQUARE,
+    Cutouts,
+    Ground,
+    Lens,
+    WorldPart,
+)
+from blurdepth.exposure.cutouts import Cutout, pool
+from blurdepth.exposure.layers import cut_world, take_out_movers
+from blurdepth.exposure.moments import against, motion_flow, tile_moments
+from blurdepth.exposure.result import Exposure
+from blurdepth.exposure.shadows import find_shadows
+
+F32 = NDArray[np.float32]
+Ids = NDArray[np.uint8]
+
+MIN_IN_VIEW = 0.9
+MAX_FLOW_PX = 192.0
+HIGHLIGHT, HIGHLIGHT_GAIN = np.float32(0.956), np.float32(4.0)
+DARK = np.float32(0.35)
+
+
+def expose(
+    linear: F32,
+    inverse_depth: F32,
+    motion: Motion,
+    object_ids: Ids | None = None,
+    subframes: int | None = None,
+    threads: int = 2,
+) -> Exposure:
+    """Open the shutter on a sharp frame whose inverse depth and motion are known.
+
+    Args:
+        linear: (H, W, 3) float32 linear light in [0, 1], the frame at mid exposure.
+        inverse_depth: (H, W) float32 1/m at mid exposure, 0 = infinitely far.
+        motion: over the whole exposure.
+        object_ids: (H, W) uint8, 0 = static world; ids that `motion` doesn't move are static too.
+        subframes: how many moments to sum everywhere; by default each tile gets what its own motion takes.
+        threads: how many share the work; the result doesn't depend on it.
+
+    Raises:
+        InputError: the inputs don't fit together, the inverse depth is negative, not finite or all 0, objects
+            move but there is no mask or it doesn't hold them, or so much moves out of view or through the camera
+            that nothing is left.
+    """
+    from blurdepth.exposure.kernel import sum_exposure
+
+    ids = _check(linear, inverse_depth, motion, object_ids)
+    camera = Pinhole(inverse_depth.shape[1], inverse_depth.shape[0], motion.fov_x_deg)
+    still = not any(motion.translation_m) and not any(motion.rotation_deg)
+    bright = boost_highlights(linear)
+    shadows, lit, ground = find_shadows(bright, inverse_depth, ids, motion)
+    movers, light, depth = take_out_movers(lit, inverse_depth, ids)
+    if still:
+        # What nothing smears keeps the light that it was seen with.
+        light = np.where(light == bright, linear, light)
+    world = cut_world(light, depth, _shift(camera, motion) if any(motion.translation_m) else None)
+    bodies = pool(movers, 5, partial(against, motion), camera, motion)
+    shades = pool(shadows, 1, motion.objects.__getitem__, camera, motion)
+    flow = motion_flow(camera, inverse_depth, motion, ids)
+    needed = _needed(flow, ids, [(movers, bodies), (shadows, shades)])
+    edges = world.front[..., 4] > world.front[..., 5]
+    moments = tile_moments(needed, edges, motion, subframes)
+    lens = Lens(camera.focal_px, *camera.centre_px, *motion.translation_m, not still)
+    plane = Ground(ground.slope, ground.horizon) if ground else Ground(0.0, 0.0)
+    total = sum_exposure(lens, moments, world, bodies, shades, plane, threads)
+    exposure = _finish(total, world, motion, flow, int(moments.counts.max()))
+    if not exposure.valid.any():
+        raise InputError("The motion is so long or comes so near that nothing stays in view: make it shorter.")
+    return exposure
+
+
+def warm_up() -> None:
+    """Load the kernel, or compile it where it is used for the first time: call it before the first frame waits.
+
+    Compiling takes some 10 s; the result is kept in the user's cache folder.
+    """
+    ids = np.zeros((8, 8), np.uint8)
+    ids[2:6, 2:6] = 1
+    frame = np.full((8, 8, 3), 0.5, np.float32)
+    expose(frame, np.full((8, 8), 0.1, np.float32), Motion(80.0, objects={1: (0.1, 0.0, 0.0)}), ids)
+
+
+def _finish(total: F32, world: WorldPart, motion: Motion, flow: F32, count: int) -> Exposure:
+    parts = [np.ascontiguousarray(total[..., channel]) for channel in range(CHANNELS)]
+    mean = parts[INVERSE]
+    passes = 1 - abs(motion.translation_m[2]) / 2 * world.front[..., 3] < NEAREST
+    return Exposure(
+        linear=np.ascontiguousarray(total[..., :3]),
+        mean_inverse_depth=mean,
+        mean_depth_m=parts[DEPTH_M],
+        nearest_inverse_depth=parts[NEAR],
+        farthest_inverse_depth=parts[FAR],
+        variance=np.maximum(parts[SQUARE] - mean * mean, 0),
+        moving_fraction=parts[MOVING],
+        flow=flow,
+        valid=(parts[INSIDE] >= MIN_IN_VIEW) & (parts[PASSED] == 0) & ~passes,
+        subframes=count,
+    )
+
+
+def _check(linear: F32, inverse_depth: F32, motion: Motion, object_ids: Ids | None) -> Ids:
+    """The ids of what moves by itself, or the InputError of `expose`."""
+    shape = inverse_depth.shape
+    if linear.shape != (*shape, 3):
+        raise InputError(f"The frame is {linear.shape[:2]} but its depth is {shape}: make them the same size.")
+    if not np.isfinite(linear).all():
+        raise InputError("The frame has values that are not finite: replace them.")
+    if not np.isfinite(inverse_depth).all() or inverse_depth.min() < 0:
+        raise InputError("The depth has values that are negative or not numbers: use metres above 0, inf for sky.")
+    if not inverse_depth.any():
+        raise InputError("The depth is infinite everywhere: give a depth with something in it.")
+    if object_ids is None:
+        if motion.objects:
+            raise InputError(f"Objects {sorted(motion.objects)} move but no mask says where they are: add one.")
+        return np.zeros(shape, np.uint8)
+    if object_ids.shape != shape:
+        raise InputError(f"The mask is {object_ids.shape} but the frame is {shape}: make them the same size.")
+    missing = sorted(set(motion.objects) - set(np.unique(object_ids).tolist()))
+    if missing:
+        raise InputError(f"The motion moves object {missing[0]}, which the mask doesn't hold: take it out, or mark it.")
+    moving = [number for number, travel in motion.objects.items() if any(travel)]
+    return np.where(np.isin(object_ids, moving), object_ids, 0).astype(np.uint8)
+
+
+def _shift(camera: Pinhole, motion: Motion) -> F32:
+    """(H, W) how far a point of inverse depth 1 shifts until the shutter of the last row closes, pixel metres."""
+    right, down, forward = (abs(part) * (1 + motion.readout) / 2 for part in motion.translation_m)
+    cx, cy = camera.centre_px
+    x = np.abs(np.arange(camera.width, dtype=np.float32)[None] - np.float32(cx))
+    y = np.abs(np.arange(camera.height, dtype=np.float32)[:, None] - np.float32(cy))
+    focal = camera.focal_px
+    return np.hypot(
+        np.float32(focal * right) + np.float32(forward) * x, np.float32(focal * down) + np.float32(forward) * y
+    )
+
+
+def _needed(flow: F32, ids: Ids, layers: Sequence[tuple[Sequence[Cutout], Cutouts]]) -> F32:
+    """(H, W) the longest motion of anything that may be seen at each pixel while the shutter is open, pixels."""
+    length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_FLOW_PX))
+    needed = np.where(ids == 0, length, 0).astype(np.float32)
+    reach = math.ceil(float(needed.max()) / 2)
+    needed = cv2.dilate(needed, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    for parts, pooled in layers:
+        for part, (top, bottom, left, right) in zip(parts, pooled.swept, strict=True):
+            box = needed[top:bottom, left:right]
+            np.maximum(box, np.percentile(length[ids == part.number], 99), out=box)
+    return needed
+
+
+def boost_highlights(linear: F32) -> F32:
+    """Give small highlights back some of the light that clipping took, or they smear grey.
+
+    What is at 250 of 255 or above and in the dark (lamps and glints; not a sunlit wall or the sky) shone up
+    to four times brighter.
+    """
+    peak = linear.max(axis=2)
+    share = np.clip((peak - HIGHLIGHT) / (1 - HIGHLIGHT), 0, 1)
+    if not share.any():
+        return linear
+    side = max(3, linear.shape[1] // 16) | 1
+    dark = np.clip(1 - cv2.blur(peak, (side, side)) / DARK, 0, 1)
+    gain = 1 + (HIGHLIGHT_GAIN - 1) * share * dark
+    return np.asarray(linear * gain[..., None], np.float32)
