@@ -40,8 +40,8 @@ def snow_cover(linear: F32, view: View, strength: float, rng: np.random.Generato
     """Snow that lies on the ground, in patches that close as it gets more."""
     if not strength or view.ground is None:
         return linear
-    noise = ground_noise(view, 2.5, rng)
-    share = np.clip((np.float32(1.35 * strength) - noise) / np.float32(0.35), 0, 1) * view.floor * np.float32(0.88)
+    noise = ground_noise(view, 1.4, rng)
+    share = np.clip((np.float32(1.35 * strength) - noise) / np.float32(0.24), 0, 1) * view.floor * np.float32(0.88)
     light = luminance(linear)
     tone = power(light + np.float32(0.01), 0.5)
     base = follow_edges(tone, tone, linear.shape[1] // 30, 0.1)

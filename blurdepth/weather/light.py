@@ -157,7 +157,7 @@ def _from_above(across: F32, away: F32, below: F32) -> F32:
 def _headlights(right: F32, below: F32, away: F32) -> F32:
     """A dipped beam: wide, bright below the horizon, weak above, falling with the square of the distance."""
     beam = np.exp(-((right / np.float32(0.42)) ** 2)) * (0.08 + 0.92 / (1 + np.exp(-below / np.float32(0.012))))
-    return np.asarray(np.float32(0.55) * beam / (1 + (away / np.float32(7.0)) ** 2), np.float32)
+    return np.asarray(np.float32(0.9) * beam / (1 + (away / np.float32(7.0)) ** 2), np.float32)
 
 
 def _draw_lamp(shining: F32, view: View, place: tuple[float, float], colour: F32) -> None:

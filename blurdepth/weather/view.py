@@ -192,4 +192,6 @@ def _coloured_as(linear: F32, share: F32) -> F32:
             count = padded.take(range(BINS), axis) + 2 * count + padded.take(range(2, BINS + 2), axis)
         counts.append(count / max(weight.sum(), 1))
     likely = counts[0] / (counts[0] + counts[1] + 1e-5)
-    return np.asarray(likely.astype(np.float32).ravel()[index])
+    # A car that depth doesn't know counts as ground in the histogram, but ground is never as colourful as paint.
+    purity = 1 - tone.min(axis=2) / np.maximum(tone.max(axis=2), np.float32(0.05))
+    return np.asarray(likely.astype(np.float32).ravel()[index] * np.clip((0.7 - purity) / 0.15, 0, 1), np.float32)
