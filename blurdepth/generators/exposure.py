@@ -174,8 +174,8 @@ def _move_camera_instead(condition: Condition) -> Condition:
     still = replace(condition, object_speed_mps=0.0)
     if condition.camera_still and not still.moves:
         raise InputError(
-            "No car or person could be told apart in this frame, and the camera was asked to stand still: click or paint "
-            "what should move, let the camera move, or use a frame with a car or a person nearby."
+            "No car or person could be told apart in this frame, and the camera was asked to stand still: click or "
+            "paint what should move, let the camera move, or use a frame with a car or a person nearby."
         )
     if condition.camera_still or condition.camera_speed_mps or condition.pan_deg:
         return still

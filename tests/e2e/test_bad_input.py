@@ -53,19 +53,19 @@ def test_frames(app: App, page: Page) -> None:
         choose(page, "bad.png", b"this is a letter")
         expect(page.locator("#frame .bd-notice")).to_contain_text("bad.png")
         choose(page, name, data)
-        expect(page.locator("#frame figure")).to_have_count(2)
+        expect(page.locator("#editor .bd-preview img")).to_be_visible()
     page.reload()
-    expect(page.locator("#frame figure")).to_have_count(2)
+    expect(page.locator("#editor .bd-preview img")).to_be_visible()
 
 
 def test_prompts_and_a_missing_frame(app: App, page: Page, frame_file: Path) -> None:
     page.goto(app.url)
     generate = page.get_by_role("button", name="Generate", exact=True)
     generate.click()
-    expect(page.locator("#generate-status")).to_contain_text("There is no frame yet")
+    expect(page.get_by_text("There is no frame yet")).to_be_visible()
     expect(generate).to_be_enabled()
     page.locator("#tab-generate input[type=file]").first.set_input_files(frame_file)
-    expect(page.locator("#frame figure")).to_have_count(2)
+    expect(page.locator("#editor .bd-preview img")).to_be_visible()
     for prompt, words in (
         ("", "empty"),
         ("fog " * 2500, "10,000"),
@@ -97,7 +97,7 @@ def test_prompts_and_a_missing_frame(app: App, page: Page, frame_file: Path) -> 
 
 def test_a_frame_is_dropped_anywhere_and_a_new_one_takes_its_place(app: App, page: Page) -> None:
     page.goto(app.url)
-    expect(page.locator("#tab-generate input[type=file]")).to_have_count(1)
+    expect(page.locator("#tab-generate input[type=file]").first).to_be_attached()
     for seed, width in ((0, 196), (1, 280)):
         page.evaluate(
             """([bytes, name]) => {
@@ -108,5 +108,4 @@ def test_a_frame_is_dropped_anywhere_and_a_new_one_takes_its_place(app: App, pag
             }""",
             [list(street_frame(seed, width)), f"{seed}.png"],
         )
-        expect(page.locator("#frame")).to_contain_text(f"{width} × 84 pixels")
-        expect(page.locator("#frame figure")).to_have_count(2)
+        expect(page.locator("#editor svg")).to_have_attribute("viewBox", f"-0.5 -0.5 {width} 84")

@@ -42,7 +42,7 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
 
     page.goto(app.url)
     page.locator("#tab-generate input[type=file]").first.set_input_files(frame_file)
-    expect(page.locator("#frame figure")).to_have_count(2, timeout=2 * MINUTES)
+    expect(page.locator("#editor .bd-preview img")).to_be_visible(timeout=2 * MINUTES)
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.locator("#variants .bd-card")).to_have_count(4, timeout=2 * MINUTES)
     count(page, "pending", 4)

@@ -14,7 +14,7 @@ from blurdepth.shutter import Shape
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
 from blurdepth.ui.chips import chosen_condition
-from blurdepth.ui.editor import NOTHING, chosen_setup
+from blurdepth.ui.editor import chosen_setup
 from blurdepth.ui.generate.clip import ClipInput
 from blurdepth.ui.generate.frame import FrameDesk, FrameInput
 from blurdepth.ui.generate.results import Results
@@ -131,7 +131,7 @@ class GenerateTab:
         try:
             frame = keep()
         except BlurdepthError as error:
-            return None, "", html.notice(str(error)), NOTHING, *self.results.nothing()
+            return None, "", *self.desk.instead(html.notice(str(error))), *self.results.nothing()
         return None, frame.id, *self.desk.estimating(frame), *self.results.nothing()
 
     def order(

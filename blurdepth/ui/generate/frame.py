@@ -94,9 +94,13 @@ class FrameDesk:
         self.notice = gr.HTML(NO_FRAME, label="Frame", elem_id="frame")
         self.editor = movers_editor(workspace)
 
-    def estimating(self, frame: Frame) -> tuple[str, str]:
+    def instead(self, notice: str) -> tuple[Any, str]:
+        """A notice (finished HTML) in place of the editor."""
+        return gr.update(value=notice, visible=True), NOTHING
+
+    def estimating(self, frame: Frame) -> tuple[Any, str]:
         """Notice and editor while the depth is being estimated."""
-        return self._sharp(frame) + html.notice("Estimating its depth…"), NOTHING
+        return self.instead(self._sharp(frame) + html.notice("Estimating its depth…"))
 
     def show(
         self,
@@ -105,18 +109,18 @@ class FrameDesk:
         finder: str,
         memory: dict[str, Any],
         progress: gr.Progress = gr.Progress(),  # noqa: B008
-    ) -> tuple[str, str]:
+    ) -> tuple[Any, str]:
         """Notice and editor for a frame as the chosen model sees it, with what was set for it before."""
         if not frame_id:
-            return NO_FRAME, NOTHING
+            return self.instead(NO_FRAME)
         frame = self.workspace.store.samples.frame(frame_id)
         try:
             self.workspace.estimate(frame, model, download_progress(progress, model))
             if finder:
                 self.workspace.segmenter(finder, download_progress(progress, finder))
         except BlurdepthError as error:
-            return self._sharp(frame) + html.notice(str(error)), NOTHING
-        return "", ask(frame_id, model, finder, self._setup_of(frame, memory))
+            return self.instead(self._sharp(frame) + html.notice(str(error)))
+        return gr.update(visible=False), ask(frame_id, model, finder, self._setup_of(frame, memory))
 
     def _setup_of(self, frame: Frame, memory: dict[str, Any]) -> str:
         try:

@@ -42,7 +42,9 @@ class Results:
 
     def so_far(self, ids: list[str], number: int, hint: str = "") -> tuple[Any, ...]:
         """Values for status, variants, shown and onward while `number` are being made."""
-        status = html.bar(len(ids) / number, f"{len(ids)} of {number} variants") + hint
+        status = (
+            html.bar(len(ids) / number, f"{len(ids)} of {number} {'variant' if number == 1 else 'variants'}") + hint
+        )
         return status, self.cards(ids) if ids else _NONE, list(ids), self._way_on(ids)
 
     def restored(self, ids: list[str]) -> tuple[Any, ...]:
@@ -50,7 +52,8 @@ class Results:
         return ids, self.cards(ids) if ids else _NONE, self._way_on(ids)
 
     def _way_on(self, ids: list[str]) -> Any:
-        return gr.update(visible=bool(ids), value=f"{len(ids)} variants: look through them")
+        words = "1 variant: look at it" if len(ids) == 1 else f"{len(ids)} variants: look through them"
+        return gr.update(visible=bool(ids), value=words)
 
     def is_of(self, sample_id: str, frame_id: str) -> bool:
         """Whether a variant is kept and was made of this frame."""

@@ -27,7 +27,9 @@ const draw = () => {
   const {knobs = [], ignored = [], error = '', condition = null, changed = false} = state();
   const chips = find('.bd-chips');
   chips.replaceChildren();
-  find('.bd-hint').textContent = error;
+  const hint = find('.bd-says');
+  hint.textContent = error;
+  hint.hidden = !error;
   for (const knob of knobs.filter((each) => !each.at_rest)) {
     const open = knob.name === turned;
     const made = chip(knob.shown, open ? 'bd-open' : '', chips, () => { turned = open ? null : knob.name; draw(); });

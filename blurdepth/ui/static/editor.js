@@ -89,6 +89,7 @@ const draw = () => {
   svg.setAttribute('viewBox', `-0.5 -0.5 ${width} ${height}`);
   svg.replaceChildren();
   find('.bd-stage img').src = sheet.picture;
+  find('.bd-stage').title = `Sharp frame, ${width} × ${height} pixels`;
   find('.bd-depth img').src = sheet.depth;
   find('.bd-depth a').href = sheet.depth;
   sheet.proposals.forEach(drawProposal);
