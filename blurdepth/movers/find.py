@@ -23,14 +23,15 @@ MIN_SIDE = 32
 PERSON_MAX_WIDTH = 0.6
 """In camera heights; what is wider is a vehicle."""
 STANDING_SCORE = 0.8
-LEAST_SIGHT, LEAST_SIGHT_AT_CLICK = 1.0, -1.0
+LEAST_SIGHT, LEAST_SIGHT_AT_CLICK = 1.1, -1.0
 MAX_CUTS = 12
-AROUND_SIZES = (1.0, 2.0)
+AROUND = ((1.0, 0.5), (2.0, 0.85))
+"""Sizes that are tried by colour alone, in cars, and how much of the border must then lie on edges."""
 NEARLY = 0.75
 LEAST_AGREEMENT = 0.6
 UNLIKE_DEPTH = 0.5
-MAX_CUT_OFF, MAX_SHARE = 0.25, 0.25
-EDGE, LEAST_EDGE_SHARE = 12, 0.4
+MAX_CUT_OFF, MAX_SHARE = 0.12, 0.25
+EDGE, LEAST_EDGES = 20, 0.3
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,9 @@ def _under(scene: _Scene, row: int, column: int) -> Mask | None:
             mask = _cut_sighting(scene.rgb, sighting, (row, column))
             if mask is not None and mask[row, column]:
                 return mask
-    for size in AROUND_SIZES:
+    for size, least_edges in AROUND:
         mask = _cut_around(scene, row, column, size)
-        if mask is not None:
+        if mask is not None and _edge_share(scene.rgb, mask) > least_edges:
             return mask
     return None
 
@@ -210,7 +211,7 @@ def _cut_sighting(rgb: Rgb, sighting: Sighting, point: tuple[int, int] | None = 
         return None
     usual = expected > 0.5
     agreement = np.count_nonzero(mask & usual) / max(int(np.count_nonzero(mask | usual)), 1)
-    return mask if agreement > LEAST_AGREEMENT else None
+    return mask if agreement > LEAST_AGREEMENT and _edge_share(rgb, mask) > LEAST_EDGES else None
 
 
 def _mark(likely: F32, point: tuple[int, int], radius: int = 2) -> None:
@@ -236,7 +237,7 @@ def _cut_around(scene: _Scene, row: int, column: int, size: float) -> Mask | Non
     # Road and sky go on to the border of what was looked at; a thing ends before, at an edge.
     cut_off = np.count_nonzero(_rim(mask) & (away > 0.93)) / max(int(np.count_nonzero(_rim(mask))), 1)
     large = np.count_nonzero(mask) > MAX_SHARE * mask.size
-    return None if cut_off > MAX_CUT_OFF or large or _edge_share(scene.rgb, mask) < LEAST_EDGE_SHARE else mask
+    return None if cut_off > MAX_CUT_OFF or large else mask
 
 
 def _rim(mask: Mask) -> Mask:
