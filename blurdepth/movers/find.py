@@ -24,7 +24,7 @@ PERSON_MAX_WIDTH = 0.6
 """In camera heights; what is wider is a vehicle."""
 STANDING_SCORE = 0.8
 LEAST_SIGHT, LEAST_SIGHT_AT_CLICK = 1.1, -1.0
-MAX_CUTS = 12
+MAX_CUTS, MIN_HEIGHT_PX = 12, 14
 AROUND = ((1.0, 0.5), (2.0, 0.85))
 """Sizes that are tried by colour alone, in cars, and how much of the border must then lie on edges."""
 NEARLY = 0.75
@@ -177,7 +177,7 @@ def _sighted(scene: _Scene) -> list[Proposal]:
     """People and vehicles by their outlines."""
     found = []
     for sighting in sight(scene.rgb, scene.horizon, LEAST_SIGHT)[:MAX_CUTS]:
-        mask = _cut_sighting(scene.rgb, sighting)
+        mask = _cut_sighting(scene.rgb, sighting) if sighting.foot - sighting.top > MIN_HEIGHT_PX else None
         if mask is not None:
             score = float(1 / (1 + np.exp(-sighting.score)))
             found.append(Proposal(mask, round(score, 4), sighting.template.kind))

@@ -27,8 +27,8 @@ HEIGHT_PX = 33.0
 LEVEL_STEP = 1.25
 FOOT_SPAN = (0.8, 1.3)
 """Where a foot is looked for, in camera heights below the horizon, at the scale of 1: it overlaps the next level."""
-MIN_HEIGHT_SHARE, MIN_HEIGHT_PX = 0.019, 16.0
-"""The smallest camera height that is searched: a share of the frame's width, and no fewer pixels."""
+MIN_HEIGHT_SHARE = 0.019
+"""The smallest camera height that is searched, as a share of the frame's width."""
 DOUBLE, ALIKE = 0.35, 0.55
 _PAD_CELLS = 2
 _RIM = 4
@@ -107,7 +107,7 @@ def search_levels(rgb: Rgb, horizon: float) -> Iterator[Level]:
     """Strips for all distances at which something could stand, from far to near."""
     height, width = rgb.shape[:2]
     half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    drop = max(MIN_HEIGHT_SHARE * width, MIN_HEIGHT_PX)
+    drop = MIN_HEIGHT_SHARE * width
     top_cells = int(np.ceil((FOOT_ROW * CELL - FOOT_SPAN[0] * HEIGHT_PX) / CELL))
     rows = top_cells + int(np.ceil(FOOT_SPAN[1] * HEIGHT_PX / CELL)) + ROWS - FOOT_ROW
     while drop * FOOT_SPAN[0] < height - horizon:
