@@ -57,12 +57,13 @@ def fit_ground(inverse_depth: F32) -> Ground | None:
     through two rows the one that the most rows agree with. Rows above the horizon then simply don't agree.
 
     Args:
-        inverse_depth: (H, W) 1/m, may be noisy; what is farthest in the frame is taken as infinitely far.
+        inverse_depth: (H, W) 1/m, may be noisy. If it is off by a constant, the horizon is by as many rows as
+            that is on the line, and the two still fit each other.
     """
     height = len(inverse_depth)
     start = round(height * 0.45)
     rows = np.unique(np.linspace(start, height - 1, MAX_ROWS).round().astype(int))
-    levels = np.percentile(inverse_depth[rows], FARTHEST_PERCENTILE, axis=1) - np.percentile(inverse_depth, 0.5)
+    levels = np.percentile(inverse_depth[rows], FARTHEST_PERCENTILE, axis=1)
     top = float(levels.max())
     if top <= 0 or len(rows) < MIN_ROWS:
         return None

@@ -119,7 +119,7 @@ def _at_frame_size(
     from torch.nn.functional import interpolate
 
     whole = interpolate(logits[None, None], size=tuple(input_size), mode="bilinear")
-    height, width = _unpadded(size, tuple(input_size), padded)
+    height, width = _unpadded(size, (input_size[0], input_size[1]), padded)
     resized = interpolate(whole[:, :, :height, :width], size=tuple(size), mode="bilinear")
     return np.asarray(resized[0, 0].cpu().numpy(), np.float32)
 

@@ -23,12 +23,15 @@ MIN_SIDE = 32
 PERSON_MAX_WIDTH = 0.6
 """In camera heights; what is wider is a vehicle."""
 STANDING_SCORE = 0.8
-LEAST_SIGHT, LEAST_SIGHT_AT_CLICK = 1.0, -1.0
-MAX_CUTS = 12
+LEAST_SIGHT, LEAST_SIGHT_AT_CLICK = 1.1, -1.0
+MAX_CUTS, MIN_HEIGHT_PX = 12, 14
+AROUND = ((1.0, 0.5), (2.0, 0.85))
+"""Sizes that are tried by colour alone, in cars, and how much of the border must then lie on edges."""
 NEARLY = 0.75
 LEAST_AGREEMENT = 0.6
 UNLIKE_DEPTH = 0.5
-MAX_CUT_OFF, MAX_SHARE = 0.25, 0.25
+MAX_CUT_OFF, MAX_SHARE = 0.12, 0.25
+EDGE, LEAST_EDGES = 20, 0.3
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,13 @@ class _Scene:
     rgb: Rgb
     inverse_depth: F32
     ground: Ground | None
+
+    @property
+    def horizon(self) -> float:
+        """Where the ground meets what is farthest in the frame, which an assumed scale doesn't put at infinity."""
+        if self.ground is None:
+            return 0.0
+        return self.ground.horizon + float(np.percentile(self.inverse_depth, 0.5)) / self.ground.slope
 
 
 def propose_movers(rgb: Rgb, inverse_depth: F32, limit: int = 8) -> Ids:
@@ -62,7 +72,7 @@ def find_movers(rgb: Rgb, inverse_depth: F32, limit: int = 8) -> list[Proposal]:
     scene = _reduce(rgb, inverse_depth)
     if scene.ground is None:
         return []
-    found = _standing(scene, scene.ground) + _sighted(scene, scene.ground)
+    found = _standing(scene, scene.ground) + _sighted(scene)
     return [_at_full_size(rgb, proposal) for proposal in distinct(found, limit)]
 
 
@@ -105,11 +115,15 @@ def _under(scene: _Scene, row: int, column: int) -> Mask | None:
         here = [each for each in _standing(scene, scene.ground) if each.mask[row, column]]
         if here:
             return min(here, key=lambda each: np.count_nonzero(each.mask)).mask
-        for sighting in _sightings_at(scene, scene.ground, row, column):
+        for sighting in _sightings_at(scene, row, column):
             mask = _cut_sighting(scene.rgb, sighting, (row, column))
             if mask is not None and mask[row, column]:
                 return mask
-    return _cut_around(scene, row, column)
+    for size, least_edges in AROUND:
+        mask = _cut_around(scene, row, column, size)
+        if mask is not None and _edge_share(scene.rgb, mask) > least_edges:
+            return mask
+    return None
 
 
 def _reduce(rgb: Rgb, inverse_depth: F32) -> _Scene:
@@ -140,7 +154,7 @@ def _standing(scene: _Scene, ground: Ground) -> list[Proposal]:
         rough = cv2.resize(surface.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
         mask = _near(scene.rgb, rough > 0.5)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        wide = len(columns) / max(rows[-1] - ground.horizon, 1.0)
+        wide = len(columns) / max(rows[-1] - scene.horizon, 1.0)
         found.append(Proposal(mask, STANDING_SCORE, "person" if wide < PERSON_MAX_WIDTH else "vehicle"))
     return found
 
@@ -159,26 +173,26 @@ def _near(rgb: Rgb, rough: Mask) -> Mask:
     return cut
 
 
-def _sighted(scene: _Scene, ground: Ground) -> list[Proposal]:
+def _sighted(scene: _Scene) -> list[Proposal]:
     """People and vehicles by their outlines."""
     found = []
-    for sighting in sight(scene.rgb, ground.horizon, LEAST_SIGHT)[:MAX_CUTS]:
-        mask = _cut_sighting(scene.rgb, sighting)
+    for sighting in sight(scene.rgb, scene.horizon, LEAST_SIGHT)[:MAX_CUTS]:
+        mask = _cut_sighting(scene.rgb, sighting) if sighting.foot - sighting.top > MIN_HEIGHT_PX else None
         if mask is not None:
             score = float(1 / (1 + np.exp(-sighting.score)))
             found.append(Proposal(mask, round(score, 4), sighting.template.kind))
     return found
 
 
-def _sightings_at(scene: _Scene, ground: Ground, row: int, column: int) -> list[Sighting]:
+def _sightings_at(scene: _Scene, row: int, column: int) -> list[Sighting]:
     """Outlines that hold a pixel well inside, the best first."""
-    reach = 3 * (row - ground.horizon) + 0.2 * len(scene.rgb)
+    reach = 3 * (row - scene.horizon) + 0.2 * len(scene.rgb)
     left, right = (int(np.clip(column + side * reach, 0, scene.rgb.shape[1])) for side in (-1, 1))
     if right - left < MIN_SIDE:
         return []
     part = np.ascontiguousarray(scene.rgb[:, left:right])
     found = []
-    for each in sight(part, ground.horizon, LEAST_SIGHT_AT_CLICK):
+    for each in sight(part, scene.horizon, LEAST_SIGHT_AT_CLICK):
         across = (column - left - each.left) / (each.right - each.left)
         down = (row - each.top) / (each.foot - each.top)
         if 0.08 < across < 0.92 and 0.05 < down < 0.95:
@@ -196,8 +210,8 @@ def _cut_sighting(rgb: Rgb, sighting: Sighting, point: tuple[int, int] | None = 
     if mask is None:
         return None
     usual = expected > 0.5
-    agreement = np.count_nonzero(mask & usual) / max(np.count_nonzero(mask | usual), 1)
-    return mask if agreement > LEAST_AGREEMENT else None
+    agreement = np.count_nonzero(mask & usual) / max(int(np.count_nonzero(mask | usual)), 1)
+    return mask if agreement > LEAST_AGREEMENT and _edge_share(rgb, mask) > LEAST_EDGES else None
 
 
 def _mark(likely: F32, point: tuple[int, int], radius: int = 2) -> None:
@@ -205,11 +219,11 @@ def _mark(likely: F32, point: tuple[int, int], radius: int = 2) -> None:
     likely[max(row - radius, 0) : row + radius + 1, max(column - radius, 0) : column + radius + 1] = SURE
 
 
-def _cut_around(scene: _Scene, row: int, column: int) -> Mask | None:
-    """What has the point's colours, within the size of a car at its distance; None for bare road and sky."""
+def _cut_around(scene: _Scene, row: int, column: int, size: float) -> Mask | None:
+    """What has the point's colours, within `size` times a car at its distance; None for bare road and sky."""
     height, width = scene.inverse_depth.shape
-    drop = row - scene.ground.horizon if scene.ground is not None else 0.0
-    unit = float(np.clip(1.4 * drop, 0.12 * height, 0.5 * height))
+    drop = row - scene.horizon if scene.ground is not None else 0.0
+    unit = size * float(np.clip(1.4 * drop, 0.12 * height, 0.5 * height))
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     away = np.hypot((columns - column) / (1.5 * unit), (rows - row) / unit)
     here = scene.inverse_depth[row, column]
@@ -220,11 +234,21 @@ def _cut_around(scene: _Scene, row: int, column: int) -> Mask | None:
     mask = cut_out(scene.rgb, likely)
     if mask is None or not mask[row, column]:
         return None
-    # Road and sky go on to the border of what was looked at; a thing ends before.
-    rim = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    cut_off = np.count_nonzero(rim & (away > 0.93)) / max(np.count_nonzero(rim), 1)
+    # Road and sky go on to the border of what was looked at; a thing ends before, at an edge.
+    cut_off = np.count_nonzero(_rim(mask) & (away > 0.93)) / max(int(np.count_nonzero(_rim(mask))), 1)
     large = np.count_nonzero(mask) > MAX_SHARE * mask.size
     return None if cut_off > MAX_CUT_OFF or large else mask
+
+
+def _rim(mask: Mask) -> Mask:
+    pixels = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    return np.asarray(pixels > 0)
+
+
+def _edge_share(rgb: Rgb, mask: Mask) -> float:
+    """How much of a mask's border lies on edges of the picture, [0, 1]."""
+    step = cv2.morphologyEx(cv2.GaussianBlur(rgb, (0, 0), 1), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    return float((step.max(axis=2)[_rim(mask)] > EDGE).mean())
 
 
 def _at_full_size(rgb: Rgb, proposal: Proposal) -> Proposal:

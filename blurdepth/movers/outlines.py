@@ -28,8 +28,12 @@ LEVEL_STEP = 1.25
 FOOT_SPAN = (0.8, 1.3)
 """Where a foot is looked for, in camera heights below the horizon, at the scale of 1: it overlaps the next level."""
 MIN_HEIGHT_SHARE = 0.019
+"""The smallest camera height that is searched, as a share of the frame's width."""
+DOUBLE, ALIKE = 0.35, 0.55
 _PAD_CELLS = 2
-_RIM = 3
+_RIM = 4
+SOFTNESS = 1.2
+"""How unsure the border of a box is, in 16ths of its sides."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ class Sighting:
     def likely(self, height: int, width: int) -> F32:
         """(height, width) how likely each pixel of the frame belongs to the thing, [0, 1], with soft borders."""
         side = len(self.template.shape)
-        soft = cv2.copyMakeBorder(self.template.shape, *[_RIM] * 4, cv2.BORDER_CONSTANT, value=0)
-        soft = cv2.GaussianBlur(soft, (0, 0), 0.8)
+        soft = np.pad(self.template.shape, _RIM)
+        soft = cv2.GaussianBlur(soft, (0, 0), SOFTNESS)
         wide, high = (self.right - self.left) / side, (self.foot - self.top) / side
         grid = np.array(
             [[1 / wide, 0, _RIM - 0.5 - (self.left - 0.5) / wide], [0, 1 / high, _RIM - 0.5 - (self.top - 0.5) / high]]
@@ -158,15 +162,27 @@ def sight(rgb: Rgb, horizon: float, least: float) -> list[Sighting]:
                 left, top = level.place(row + FOOT_ROW - template.size[0], column + 1)
                 right, foot = level.place(row + FOOT_ROW, column + width - 1)
                 found.append(Sighting(template, float(scores[row, column]), left, top, right, foot))
-    return _without_doubles(found)
+    return _without_doubles(found, least)
 
 
-def _without_doubles(found: list[Sighting]) -> list[Sighting]:
-    kept: list[Sighting] = []
+def _without_doubles(found: list[Sighting], least: float) -> list[Sighting]:
+    """One sighting for each thing: the best, in the box that those like it agree on."""
+    kept: list[tuple[Sighting, list[Sighting]]] = []
     for sighting in sorted(found, key=lambda each: -each.score):
-        if all(_overlap(sighting, other) < 0.35 for other in kept):
-            kept.append(sighting)
-    return kept
+        overlaps = [_overlap(sighting, best) for best, _ in kept]
+        for (best, alike), overlap in zip(kept, overlaps, strict=True):
+            if overlap > ALIKE and sighting.template is best.template:
+                alike.append(sighting)
+        if all(overlap < DOUBLE for overlap in overlaps):
+            kept.append((sighting, [sighting]))
+    return [_agreed(best, alike, least) for best, alike in kept]
+
+
+def _agreed(best: Sighting, alike: list[Sighting], least: float) -> Sighting:
+    weights = np.array([each.score - least + 0.1 for each in alike])
+    boxes = np.array([(each.left, each.top, each.right, each.foot) for each in alike])
+    left, top, right, foot = (float(side) for side in weights @ boxes / weights.sum())
+    return replace(best, left=left, top=top, right=right, foot=foot)
 
 
 def _overlap(one: Sighting, two: Sighting) -> float:

@@ -41,9 +41,8 @@ def distinct(found: Iterable[Proposal], limit: int) -> list[Proposal]:
         )
         if doubled or not area:
             continue
-        if any(shared):
-            proposal = replace(proposal, mask=proposal.mask & ~np.logical_or.reduce([each.mask for each in kept]))
-        kept.append(proposal)
+        free = ~np.logical_or.reduce([other.mask for other in kept]) if kept else True
+        kept.append(replace(proposal, mask=proposal.mask & free))
     kept = kept[: min(limit, MAX_IDS)]
     return sorted(kept, key=lambda each: -np.count_nonzero(each.mask))
 

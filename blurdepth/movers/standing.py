@@ -98,7 +98,7 @@ def _complete(mask: Mask, surface: _Surface) -> Mask:
     alike = np.abs(surface.inverse_depth - depth) < 0.3 * depth
     pixels = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     grown = cv2.dilate(pixels, np.ones((3, 3), np.uint8)) & alike
-    drop = int(min(np.ceil(1.2 * FOOT * depth / surface.ground.slope), 40))
+    drop = int(min(np.ceil(0.9 * FOOT * depth / surface.ground.slope), 40))
     below = np.zeros((2 * drop + 1, 1), np.uint8)
     below[: drop + 1] = 1
     foot = cv2.dilate(grown, below, anchor=(0, drop)) & alike
