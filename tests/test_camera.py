@@ -20,7 +20,7 @@ def text(**changes: Any) -> str:
 
 @given(st.floats(1, 179), VECTORS, VECTORS, st.dictionaries(st.integers(1, 255), VECTORS, max_size=4))
 def test_a_motion_survives_being_written_and_read(fov: float, moves: Any, turns: Any, objects: Any) -> None:
-    motion = Motion(fov, moves, turns, objects)
+    motion = Motion(fov, moves, turns, objects, "triangle", 0.25)
     assert motion_from_json(json.dumps(motion.to_json())) == motion
 
 
@@ -43,6 +43,9 @@ def test_a_motion_survives_being_written_and_read(fov: float, moves: Any, turns:
         (text(camera={"rotation_deg": [0, float("nan"), 0]}), "camera.rotation_deg is nan"),
         (text(camera={"rotation_deg": [0, 10**400, 0]}), "camera.rotation_deg is 1000"),
         (text(camera=[]), r"camera is \[\]"),
+        (text(shutter="leaf"), "shutter 'leaf' is not known: use one of box"),
+        (text(readout=-0.1), "readout is -0.1"),
+        (text(readout="0.3"), "readout is '0.3'"),
         ('{"fov_x_deg": "80"}', "fov_x_deg is '80'"),
         ('{"fov_x_deg": null}', "fov_x_deg is None"),
         ("[" * 100_000, "not JSON"),

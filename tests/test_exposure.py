@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blurdepth.camera import Motion
-from blurdepth.depth import BLURRED, MIXED, STATIC
+from blurdepth.camera import SHUTTERS, Motion
+from blurdepth.depth import BLURRED, CAP_M, MIXED, STATIC
 from blurdepth.errors import InputError
 from blurdepth.exposure import expose, regions
 from blurdepth.images import linear_to_srgb, srgb_to_linear
@@ -144,20 +144,119 @@ def test_a_mover_grows_as_it_comes_nearer() -> None:
     assert made.valid.all()
 
 
-def test_same_input_gives_the_same_bytes() -> None:
+def test_same_input_gives_the_same_bytes_with_any_number_of_threads() -> None:
     linear, inverse, ids = street()
-    motion = Motion(FOV, (0.05, 0, 0.8), (0, 0.7, 0), {1: (0.5, 0, 0)})
-    first, second = (expose(linear, inverse, motion, ids) for _ in range(2))
-    assert first.linear.tobytes() == second.linear.tobytes()
-    assert first.mean_inverse_depth.tobytes() == second.mean_inverse_depth.tobytes()
+    motion = Motion(FOV, (0.05, 0, 0.8), (0, 0.7, 0), {1: (0.5, 0, 0)}, "triangle", 0.4)
+    first, second, third = (expose(linear, inverse, motion, ids, threads=threads) for threads in (1, 1, 2))
+    for name in ("linear", "mean_inverse_depth", "mean_depth_m", "variance", "moving_fraction", "valid", "flow"):
+        assert getattr(first, name).tobytes() == getattr(second, name).tobytes() == getattr(third, name).tobytes()
 
 
-def test_halving_the_step_changes_little() -> None:
+def test_halving_the_step_changes_less_than_a_thousandth() -> None:
     linear, inverse, ids = street()
     motion = Motion(FOV, (0, 0, 0.5), (0, 0, 0), {1: (0.7, 0, 0)})
     usual = expose(linear, inverse, motion, ids)
     finer = expose(linear, inverse, motion, ids, usual.subframes * 2)
-    assert abs(usual.mean_inverse_depth - finer.mean_inverse_depth).mean() < 1e-3 * inverse.mean() * 3
+    assert abs(usual.mean_inverse_depth - finer.mean_inverse_depth).mean() < 1e-3 * inverse.mean()
+    assert abs(usual.linear - finer.linear).mean() < 1e-3
+
+
+def test_a_triangle_shutter_weighs_the_middle_most() -> None:
+    linear, steps = texture(), 8
+    motion = Motion(FOV, translation_m=(steps / WIDTH * 10, 0, 0), shutter="triangle")
+    made = expose(linear, flat(0.1), motion, subframes=steps)
+    weights = np.float32([1, 3, 5, 7, 7, 5, 3, 1]) / 32
+    moments = [np.roll(linear, shift, 1) for shift in (4, 3, 2, 1, 0, -1, -2, -3)]
+    expected = sum(w * (a + np.roll(a, -1, 1)) / 2 for w, a in zip(weights, moments, strict=True))
+    np.testing.assert_allclose(made.linear[:, 8:-8], expected[:, 8:-8], atol=2e-3)
+
+
+@pytest.mark.parametrize("shutter", SHUTTERS)
+def test_every_shutter_keeps_the_light_of_a_flat_wall(shutter: str) -> None:
+    wall = np.full((HEIGHT, WIDTH, 3), 0.3, np.float32)
+    made = expose(wall, flat(0.1), Motion(FOV, translation_m=(0.7, 0, 0), shutter=shutter, readout=0.5))
+    np.testing.assert_allclose(made.linear, 0.3, rtol=1e-5)
+    np.testing.assert_allclose(made.mean_depth_m, 10, rtol=1e-5)
+    np.testing.assert_allclose(made.variance, 0, atol=1e-7)
+
+
+def test_a_rolling_shutter_skews_an_upright_edge_by_the_motion_of_the_readout() -> None:
+    linear = np.zeros((HEIGHT, WIDTH, 3), np.float32)
+    linear[:, 80:] = 0.8
+    pixels = 12.0
+    motion = Motion(FOV, translation_m=(pixels / WIDTH * 10, 0, 0), readout=2)
+    made = expose(linear, flat(0.1), motion, subframes=64).linear[..., 0]
+    # The camera goes right, so the edge goes left: by 12 px an exposure, and 2 exposures from the top to the bottom.
+    edges = WIDTH - made.sum(axis=1) / 0.8
+    slope = np.polyfit(np.arange(HEIGHT), edges, 1)[0]
+    assert slope == pytest.approx(-2 * pixels / HEIGHT, rel=0.02)
+    assert edges.mean() == pytest.approx(80, abs=0.1)
+
+
+def test_a_rolling_shutter_skews_a_mover_too() -> None:
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[20:76, 60:90] = 1
+    motion = Motion(FOV, objects={1: (10 / WIDTH * 10, 0, 0)}, readout=1)
+    made = expose(texture(), np.where(ids, 0.1, 0.02).astype(np.float32), motion, ids, 64)
+    columns = np.arange(WIDTH)
+    middles = (made.moving_fraction * columns).sum(1)[20:76] / made.moving_fraction.sum(1)[20:76]
+    assert np.polyfit(np.arange(20, 76), middles, 1)[0] == pytest.approx(10 / HEIGHT, rel=0.05)
+
+
+def parked_in_the_sun() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A grey ground with a box on it and the box's shadow, three tenths of the light, to the right of it."""
+    _, inverse, ids = street()
+    linear = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
+    linear[ids == 1] = (0.1, 0.4, 0.1)
+    linear[64:74, 100:116] *= np.float32(0.3)
+    rows = np.arange(HEIGHT, dtype=np.float32)[:, None]
+    ground = np.maximum(rows - HEIGHT / 2, 0) / (1.6 * WIDTH) + np.zeros((1, WIDTH), np.float32)
+    return linear, np.where(ids == 1, np.float32(22 / (1.6 * WIDTH)), ground).astype(np.float32), ids
+
+
+def test_a_shadow_travels_with_what_casts_it() -> None:
+    linear, inverse, ids = parked_in_the_sun()
+    travel = 12 / WIDTH / inverse[70, 110]
+    made = expose(linear, inverse, Motion(FOV, objects={1: (float(travel), 0, 0)}), ids, 48).linear[70, :, 0]
+    # At row 70 it lies on columns 100 to 115 and goes 12 px: half the time it is 6 px farther to either side.
+    assert made[108] == pytest.approx(0.15, abs=0.02)
+    assert made[116] == pytest.approx(0.325, abs=0.04)
+    assert made[119] == pytest.approx(0.5 - 0.35 * 2.5 / 12, abs=0.04)
+    assert made[124] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_shadow_of_what_stands_still_stays() -> None:
+    linear, inverse, ids = parked_in_the_sun()
+    made = expose(linear, inverse, Motion(FOV, objects={1: (0, 0, 0)}), ids)
+    np.testing.assert_allclose(made.linear, linear, atol=1e-6)
+
+
+def test_of_two_movers_the_farther_goes_on_behind_the_nearer() -> None:
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[30:60, 40:100], ids[30:60, 70:130] = 2, 1
+    inverse = np.select([ids == 1, ids == 2], [0.2, 0.1], 0.02).astype(np.float32)
+    made = expose(texture(), inverse, Motion(FOV, objects={1: (20 / WIDTH / 0.2, 0, 0), 2: (1e-6, 0, 0)}), ids, 40)
+    # Where the nearer one has gone from, the farther one is seen, not the wall behind both.
+    assert made.mean_inverse_depth[45, 70] == pytest.approx(0.15, abs=0.01)
+    assert made.moving_fraction[45, 60:80].min() == pytest.approx(1)
+
+
+def test_mean_depth_counts_the_sky_at_the_cap() -> None:
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[:, 40:80] = 1
+    inverse = np.where(ids, 0.2, 0).astype(np.float32)
+    made = expose(texture(), inverse, Motion(FOV, objects={1: (20 / WIDTH / 0.2, 0, 0)}), ids, 40)
+    assert made.mean_depth_m[48, 39:41].mean() == pytest.approx((5 + CAP_M) / 2, rel=0.01)
+    assert made.mean_depth_m[48, 150] == CAP_M
+    assert made.variance[48, 39:41].mean() == pytest.approx(0.01, rel=0.02)
+
+
+def test_flow_points_where_things_go() -> None:
+    _, inverse, ids = street()
+    made = expose(texture(), inverse, Motion(FOV, translation_m=(0, 0, 0.5), objects={1: (0.3, 0, 0.5)}), ids)
+    assert made.flow[50, 80] == pytest.approx([0.3 * 0.14 * WIDTH, 0], abs=0.05)
+    ground = made.flow[90, 10]
+    assert ground[0] < -1 and ground[1] > 1
 
 
 def test_lamp_in_the_dark_keeps_shining_when_smeared() -> None:
@@ -178,6 +277,7 @@ def test_lamp_in_the_dark_keeps_shining_when_smeared() -> None:
         ({"object_ids": None}, "no mask"),
         ({"object_ids": np.zeros((9, 9), np.uint8)}, "same size"),
         ({"motion": Motion(FOV, translation_m=(40, 0, 0))}, "nothing stays in view"),
+        ({"motion": Motion(FOV, objects={1: (1, 0, 0), 7: (1, 0, 0)})}, "object 7, which the mask doesn't hold"),
     ],
 )
 def test_bad_input_gets_one_clear_message(change: dict[str, Any], message: str) -> None:

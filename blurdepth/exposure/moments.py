@@ -14,7 +14,7 @@ from blurdepth.exposure.arrays import NEAREST, TILE_PX, Moments
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-MIN_SUBFRAMES, MAX_SUBFRAMES, STEP_PX = 8, 96, 2.0
+MIN_SUBFRAMES, MAX_SUBFRAMES, STEP_PX = 8, 96, 1.5
 EDGE_MOMENTS = 16
 STILL_PX = 0.02
 
@@ -79,9 +79,9 @@ def motion_flow(camera: Pinhole, inverse_depth: F32, motion: Motion, ids: NDArra
 
 
 def choose_subframes(flow_px: F32, layer_ids: NDArray[np.uint8]) -> int:
-    """Sub-frames that keep steps at about 2 px in the layer that moves most.
+    """Sub-frames that keep steps at about 1.5 px in the layer that moves most.
 
-    >>> choose_subframes(np.full((4, 4), 40, np.float32), np.zeros((4, 4), np.uint8))
+    >>> choose_subframes(np.full((4, 4), 30, np.float32), np.zeros((4, 4), np.uint8))
     20
     """
     longest = max(float(np.percentile(flow_px[layer_ids == n], 99)) for n in np.unique(layer_ids))

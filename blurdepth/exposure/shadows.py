@@ -26,6 +26,9 @@ REACH = 1.6
 TOUCH_PX = 4
 GROUND_ROOM = 0.12
 MIN_SHARE = 0.03
+AROUND = (15, 5)
+MIN_PART_PX = 40
+MAX_RESTORED = 1.1
 MIN_SEEN_PX, USUAL, SMOOTH_ROWS, MIN_ROWS = 8, 0.7, 7, 8
 
 
@@ -50,14 +53,10 @@ def find_shadows(linear: F32, inverse_depth: F32, ids: Ids, motion: Motion) -> t
     on_ground = (np.abs(inverse_depth - level) < GROUND_ROOM * level) & (ids == 0)
     shadows = []
     for number in numbers:
-        shadow = _find(linear, inverse_depth, on_ground, level, ids == number, number)
-        if shadow is None:
-            continue
-        shadows.append(shadow)
-        (x, y), (height, width) = shadow.corner, shadow.inverse_depth.shape
-        box = np.s_[y : y + height, x : x + width]
-        linear = linear.copy()
-        linear[box] = np.where(on_ground[box][..., None], linear[box] / shadow.pixels, linear[box])
+        found = _find(linear, inverse_depth, on_ground, level, ids == number, number)
+        if found is not None:
+            shadow, linear = found
+            shadows.append(shadow)
     return shadows, linear, ground
 
 
@@ -79,13 +78,17 @@ def _refine(ground: Ground, inverse_depth: F32) -> Ground:
     return ground
 
 
-def _find(linear: F32, inverse_depth: F32, on_ground: Mask, level: F32, own: Mask, number: int) -> Cutout | None:
+def _find(
+    linear: F32, inverse_depth: F32, on_ground: Mask, level: F32, own: Mask, number: int
+) -> tuple[Cutout, F32] | None:
+    """The shadow of the object `own`, and the light without it."""
     box = _zone(inverse_depth, level, own)
     if box is None:
         return None
     own = own[box]
     # Shadows are lit by the blue sky only: they are darkest in red.
-    light = cv2.blur(np.ascontiguousarray(linear[box][..., 0]), (3, 3))
+    red = np.ascontiguousarray(linear[box][..., 0])
+    light = cv2.blur(red, (3, 3))
     known = cv2.erode(on_ground[box].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     usual = _usual_light(light, known, own)
     share = np.where(known & (usual > 0), light / np.maximum(usual, 1e-6), 1).astype(np.float32)
@@ -93,12 +96,15 @@ def _find(linear: F32, inverse_depth: F32, on_ground: Mask, level: F32, own: Mas
     dark = _touching(share < LIT, near & (share < DARK))
     if dark.sum() < MIN_SHARE * own.sum():
         return None
-    left = _smooth(share, dark, known, own)
+    left = _smooth(share, _matte(red, dark, known), known, own)
+    brighter = np.minimum(1 / left, np.maximum(MAX_RESTORED * usual / np.maximum(red, 1e-6), 1))
+    linear = linear.copy()
+    linear[box] *= np.where(on_ground[box], brighter, 1)[..., None]
     rows, columns = surrounding(left < 1, 0)
     corner = box[1].start + columns.start, box[0].start + rows.start
     height, width = left[rows, columns].shape
     depth = np.repeat(level[corner[1] : corner[1] + height], width, axis=1)
-    return Cutout(number, corner, left[rows, columns, None], depth, float(np.median(depth)))
+    return Cutout(number, corner, left[rows, columns, None], depth, float(np.median(depth))), linear
 
 
 def _zone(inverse_depth: F32, level: F32, own: Mask) -> tuple[slice, slice] | None:
@@ -125,7 +131,8 @@ def _usual_light(light: F32, known: Mask, own: Mask) -> F32:
     for part in (seen[:, :middle], seen[:, middle:]):
         count = np.isfinite(part).sum(axis=1)
         enough = count >= MIN_SEEN_PX
-        bright = np.take_along_axis(np.sort(part, axis=1), np.int64(USUAL * count)[:, None], axis=1)[:, 0]
+        place = (USUAL * count).astype(np.int64)[:, None]
+        bright = np.take_along_axis(np.sort(part, axis=1), place, axis=1)[:, 0]
         end = np.where(enough, bright, 0).astype(np.float32)
         weight = cv2.blur(enough.astype(np.float32)[:, None], (1, SMOOTH_ROWS))
         ends.append(cv2.blur(end[:, None], (1, SMOOTH_ROWS)) / np.maximum(weight, 1e-6))
@@ -136,19 +143,34 @@ def _usual_light(light: F32, known: Mask, own: Mask) -> F32:
 
 
 def _touching(dark: Mask, seeds: Mask) -> Mask:
-    """The connected parts of `dark` that meet `seeds`."""
-    _, labels = cv2.connectedComponents(dark.astype(np.uint8))
-    return np.isin(labels, np.setdiff1d(labels[seeds & dark], 0))
+    """The connected parts of `dark` that meet `seeds`, without specks."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(dark.astype(np.uint8))
+    large = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= MIN_PART_PX) + 1
+    return np.isin(labels, np.intersect1d(labels[seeds & dark], large))
 
 
-def _smooth(share: F32, dark: Mask, known: Mask, own: Mask) -> F32:
-    """The light left by the shadow `dark`: without the ground's own texture, and going on behind the object."""
-    weight = dark.astype(np.float32)
-    size = (15, 5)
-    mean = cv2.blur(share * weight, size) / np.maximum(cv2.blur(weight, size), 1e-6)
-    edge = cv2.blur(weight, (3, 3)) / np.maximum(cv2.blur(known.astype(np.float32), (3, 3)), 1e-6)
-    edge = np.where(known, edge, weight)
-    left = 1 - edge * (1 - np.clip(mean, DARKEST, 1))
+def _matte(light: F32, dark: Mask, known: Mask) -> F32:
+    """How much of each pixel the shadow covers, [0, 1]: at its outline by how far its light is from dark to lit."""
+    around = np.ones((3, 3), np.uint8)
+    inner = cv2.erode((dark | ~known).astype(np.uint8), around) & dark
+    outer = cv2.dilate(dark.astype(np.uint8), around)
+    in_shade, lit = (_local_mean(light, part) for part in (inner > 0, known & (outer == 0)))
+    soft = np.clip((lit - light) / np.maximum(lit - in_shade, 1e-6), 0, 1)
+    return np.asarray(np.where((outer > inner) & (in_shade > 0) & (lit > 0), soft, dark), np.float32)
+
+
+def _local_mean(values: F32, where: Mask) -> F32:
+    """Mean of the values around each pixel that count; 0 where there are none."""
+    weight = where.astype(np.float32)
+    return np.asarray(cv2.blur(values * weight, AROUND) / np.maximum(cv2.blur(weight, AROUND), 1e-6), np.float32)
+
+
+def _smooth(share: F32, matte: F32, known: Mask, own: Mask) -> F32:
+    """The light left by a shadow: without the ground's own texture, and going on behind the object."""
+    core = cv2.erode(matte, np.ones((3, 3), np.uint8)) == 1
+    mean = _local_mean(share, core)
+    mean = np.where(mean > 0, mean, share)
+    left = 1 - matte * (1 - np.clip(mean, DARKEST, 1))
     hidden = ~known & (cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
     for row in np.flatnonzero(hidden.any(axis=1)):
         holes, ends = np.flatnonzero(hidden[row]), np.flatnonzero(known[row])
