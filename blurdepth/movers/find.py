@@ -115,7 +115,7 @@ def _under(scene: _Scene, row: int, column: int) -> Mask | None:
         here = [_near(scene.rgb, each) for each in _surfaces(scene, scene.ground) if each[row, column]]
         here = [each for each in here if each[row, column]]
         if here:
-            return min(here, key=lambda each: np.count_nonzero(each))
+            return min(here, key=np.count_nonzero)
         for sighting in _sightings_at(scene, row, column):
             mask = _cut_sighting(scene.rgb, sighting, (row, column))
             if mask is not None and mask[row, column]:
