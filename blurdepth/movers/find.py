@@ -72,7 +72,7 @@ def find_movers(rgb: Rgb, inverse_depth: F32, limit: int = 8) -> list[Proposal]:
     scene = _reduce(rgb, inverse_depth)
     if scene.ground is None:
         return []
-    found = _standing(scene, scene.ground) + _sighted(scene)
+    found = _standing(scene, scene.ground, 2 * limit) + _sighted(scene)
     return [_at_full_size(rgb, proposal) for proposal in distinct(found, limit)]
 
 
@@ -112,9 +112,10 @@ def mover_at(rgb: Rgb, inverse_depth: F32, point: tuple[float, float]) -> Mask:
 
 def _under(scene: _Scene, row: int, column: int) -> Mask | None:
     if scene.ground is not None:
-        here = [each for each in _standing(scene, scene.ground) if each.mask[row, column]]
+        here = [_near(scene.rgb, each) for each in _surfaces(scene, scene.ground) if each[row, column]]
+        here = [each for each in here if each[row, column]]
         if here:
-            return min(here, key=lambda each: np.count_nonzero(each.mask)).mask
+            return min(here, key=np.count_nonzero)
         for sighting in _sightings_at(scene, row, column):
             mask = _cut_sighting(scene.rgb, sighting, (row, column))
             if mask is not None and mask[row, column]:
@@ -142,17 +143,24 @@ def _reduce(rgb: Rgb, inverse_depth: F32) -> _Scene:
     return _Scene(np.ascontiguousarray(rgb), inverse_depth, ground)
 
 
-def _standing(scene: _Scene, ground: Ground) -> list[Proposal]:
-    """What stands out in depth, its border drawn along the picture's edges."""
+def _surfaces(scene: _Scene, ground: Ground) -> list[Mask]:
+    """What stands out in depth, the largest first."""
     height, width = scene.inverse_depth.shape
     scale = min(1.0, DEPTH_WIDTH / width)
     size = (round(width * scale), max(round(height * scale), 1))
     small = cv2.resize(scene.inverse_depth, size, interpolation=cv2.INTER_AREA) if scale < 1 else scene.inverse_depth
     at_size = Ground(ground.slope / scale, ground.horizon * scale)
+    found = sorted(standing_surfaces(small, at_size), key=lambda each: -np.count_nonzero(each))
+    return [
+        cv2.resize(each.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5 for each in found
+    ]
+
+
+def _standing(scene: _Scene, ground: Ground, limit: int) -> list[Proposal]:
+    """The largest of what stands out in depth, its border drawn along the picture's edges."""
     found = []
-    for surface in standing_surfaces(small, at_size):
-        rough = cv2.resize(surface.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-        mask = _near(scene.rgb, rough > 0.5)
+    for rough in _surfaces(scene, ground)[:limit]:
+        mask = _near(scene.rgb, rough)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         wide = len(columns) / max(rows[-1] - scene.horizon, 1.0)
         found.append(Proposal(mask, STANDING_SCORE, "person" if wide < PERSON_MAX_WIDTH else "vehicle"))
