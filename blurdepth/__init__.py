@@ -1,3 +1,3 @@
 """blurdepth: monocular depth models that know what an open shutter does."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
