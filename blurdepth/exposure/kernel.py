@@ -50,7 +50,7 @@ from blurdepth.exposure.sampling import (
 )
 
 IN_FRONT = 0.97
-MAX_STEPS = 128
+FINE_STEPS, MAX_STEPS = 6, 96
 MIN_SPAN_PX = 0.02
 GROUND_ROOM = 0.15
 
@@ -81,7 +81,7 @@ def _meet(front: F32, behind: F32, row: int, column: int, ray: Ray, ex: float, e
         for _ in range(2 if ex or ey else 1):
             d = depth_at(front, ray.x + d * ex, ray.y + d * ey)
         return d, False
-    steps = min(int(span * 2) + 1, MAX_STEPS)
+    steps = min(int(span * 2) + 1, int(span) + FINE_STEPS, MAX_STEPS)
     step = (near - far) / steps
     limit = np.inf
     for k in range(steps + 1):

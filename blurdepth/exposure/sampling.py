@@ -5,9 +5,11 @@ Imported with the kernel, when first needed, as numba is heavy.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numba
@@ -19,11 +21,26 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 EPSILON = 1e-9
 
-# Compiled code goes to the user's cache, never beside the source; a user's own choice stands.
-if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(platformdirs.user_cache_path("blurdepth") / "kernels")
 
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+def _cache_folder() -> Path:
+    """Where compiled code is kept: the user's cache, never beside the source.
+
+    numba looks at the age of the file of the function only that it loads, not of those compiled into it, so the folder
+    is named after what all of them say.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(chosen) if chosen else platformdirs.user_cache_path("blurdepth") / "kernels"
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return folder / hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+numba.config.CACHE_DIR = str(_cache_folder())
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"nnan", "nsz", "arcp", "contract"},
+}
 compiled: Callable[[Function], Function] = numba.njit(**_OPTIONS)
 inlined: Callable[[Function], Function] = numba.njit(**_OPTIONS, forceinline=True)
 
