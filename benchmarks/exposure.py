@@ -1,10 +1,10 @@
 """The exposure simulator against a plain loop of sub-frames with cv2.remap on the same layers.
 
-Two exposures of one street are compared: cars that cross before a camera at rest (`ratio`), and the same while it pans.
+Two exposures of one street are compared: cars that cross before a camera at rest (`ratio`), and the same in a pan.
 Each way is compared with its own 512 sub-frames, and the plain loop gets the fewest sub-frames with which it is as
-close to these, in light and in inverse depth, as the simulator to its own. A camera that goes ahead is timed alone: the plain
-loop smears what that uncovers, and so doesn't do the same work. Times are those of layers and sum together; both ways
-use --threads threads. The cost of the pan against resolution and blur length is written as an SVG picture.
+close to these, in light and in inverse depth, as the simulator to its own. A camera that goes ahead is timed alone: the
+plain loop smears what that uncovers, and so doesn't do the same work. Times are those of layers and sum together; both
+ways use --threads threads. The cost of the pan against resolution and blur length is written as an SVG picture.
 
 usage: python benchmarks/exposure.py [--seed 3] [--runs 5] [--threads 2] [--plot FILE.svg] [--json]
 """

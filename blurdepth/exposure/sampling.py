@@ -74,30 +74,30 @@ def clamp(value: float, low: float, high: float) -> float:
 
 
 @inlined
-def turn_matrix(rotation: F64, t: float, out: F64) -> None:
-    """(3, 3) matrix of the rotation vector `rotation` times `t`. Source: Rodrigues' formula."""
+def turn_matrix(rotation: F64, t: float, out: F64, k: int) -> None:
+    """Put the (3, 3) matrix of the rotation vector `rotation` times `t` into `out[k]`. Source: Rodrigues' formula."""
     x, y, z = rotation[0] * t, rotation[1] * t, rotation[2] * t
     angle = math.sqrt(x * x + y * y + z * z)
-    out[:] = 0.0
-    out[0, 0] = out[1, 1] = out[2, 2] = 1.0
+    out[k] = 0.0
+    out[k, 0, 0] = out[k, 1, 1] = out[k, 2, 2] = 1.0
     if angle < EPSILON:
         return
     x, y, z = x / angle, y / angle, z / angle
     s, c = math.sin(angle), 1 - math.cos(angle)
-    out[0, 0] -= c * (y * y + z * z)
-    out[1, 1] -= c * (x * x + z * z)
-    out[2, 2] -= c * (x * x + y * y)
-    out[0, 1], out[1, 0] = c * x * y - s * z, c * x * y + s * z
-    out[0, 2], out[2, 0] = c * x * z + s * y, c * x * z - s * y
-    out[1, 2], out[2, 1] = c * y * z - s * x, c * y * z + s * x
+    out[k, 0, 0] -= c * (y * y + z * z)
+    out[k, 1, 1] -= c * (x * x + z * z)
+    out[k, 2, 2] -= c * (x * x + y * y)
+    out[k, 0, 1], out[k, 1, 0] = c * x * y - s * z, c * x * y + s * z
+    out[k, 0, 2], out[k, 2, 0] = c * x * z + s * y, c * x * z - s * y
+    out[k, 1, 2], out[k, 2, 1] = c * y * z - s * x, c * y * z + s * x
 
 
 @inlined
-def cast_ray(lens: Lens, turn: F64, row: int, column: int, t: float) -> Ray:
+def cast_ray(lens: Lens, turns: F64, k: int, row: int, column: int, t: float) -> Ray:
     u, v = (column - lens.cx) / lens.focal, (row - lens.cy) / lens.focal
-    gain = turn[2, 0] * u + turn[2, 1] * v + turn[2, 2]
-    x = lens.cx + lens.focal * (turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]) / gain
-    y = lens.cy + lens.focal * (turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]) / gain
+    gain = turns[k, 2, 0] * u + turns[k, 2, 1] * v + turns[k, 2, 2]
+    x = lens.cx + lens.focal * (turns[k, 0, 0] * u + turns[k, 0, 1] * v + turns[k, 0, 2]) / gain
+    y = lens.cy + lens.focal * (turns[k, 1, 0] * u + turns[k, 1, 1] * v + turns[k, 1, 2]) / gain
     return Ray(x, y, gain, t)
 
 
