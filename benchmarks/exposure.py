@@ -6,7 +6,7 @@ close to these, in light and in inverse depth, as the simulator to its own. A ca
 plain loop smears what that uncovers, and so doesn't do the same work. Times are those of layers and sum together; both
 ways use --threads threads. The cost of the pan against resolution and blur length is written as an SVG picture.
 
-usage: python benchmarks/exposure.py [--seed 3] [--runs 5] [--threads 2] [--plot FILE.svg] [--json]
+usage: python -m benchmarks.exposure [--seed 3] [--runs 5] [--threads 2] [--plot FILE.svg] [--json]
 """
 
 from __future__ import annotations
