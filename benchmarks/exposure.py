@@ -6,7 +6,7 @@ close to these, in light and in inverse depth, as the simulator to its own. A ca
 plain loop smears what that uncovers, and so doesn't do the same work. Times are those of layers and sum together; both
 ways use --threads threads. The cost of the pan against resolution and blur length is written as an SVG picture.
 
-usage: python -m benchmarks.exposure [--seed 3] [--runs 5] [--threads 2] [--plot FILE.svg] [--json]
+usage: python benchmarks/exposure.py [--seed 3] [--runs 5] [--threads 2] [--plot FILE.svg] [--json]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -26,14 +27,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurdepth.camera import Motion, Pinhole, Vector
-from blurdepth.exposure import expose, warm_up
-from blurdepth.exposure.cutouts import Cutout
-from blurdepth.exposure.layers import take_out_movers
-from blurdepth.exposure.moments import against
-from blurdepth.exposure.shadows import find_shadows
-from blurdepth.exposure.simulate import boost_highlights
-from blurdepth.streets import make_street, render
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from blurdepth.camera import Motion, Pinhole, Vector  # noqa: E402
+from blurdepth.exposure import expose, warm_up  # noqa: E402
+from blurdepth.exposure.cutouts import Cutout  # noqa: E402
+from blurdepth.exposure.layers import take_out_movers  # noqa: E402
+from blurdepth.exposure.moments import against  # noqa: E402
+from blurdepth.exposure.shadows import find_shadows  # noqa: E402
+from blurdepth.exposure.simulate import boost_highlights  # noqa: E402
+from blurdepth.streets import make_street, render  # noqa: E402
 
 F32 = NDArray[np.float32]
 REFERENCE = 512
