@@ -27,16 +27,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+# So that it runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from blurdepth.camera import Motion, Pinhole, Vector  # noqa: E402
-from blurdepth.exposure import expose, warm_up  # noqa: E402
-from blurdepth.exposure.cutouts import Cutout  # noqa: E402
-from blurdepth.exposure.layers import take_out_movers  # noqa: E402
-from blurdepth.exposure.moments import against  # noqa: E402
-from blurdepth.exposure.shadows import find_shadows  # noqa: E402
-from blurdepth.exposure.simulate import boost_highlights  # noqa: E402
-from blurdepth.streets import make_street, render  # noqa: E402
+from blurdepth.camera import Motion, Pinhole, Vector
+from blurdepth.exposure import expose, warm_up
+from blurdepth.exposure.cutouts import Cutout
+from blurdepth.exposure.layers import take_out_movers
+from blurdepth.exposure.moments import against
+from blurdepth.exposure.shadows import find_shadows
+from blurdepth.exposure.simulate import boost_highlights
+from blurdepth.streets import make_street, render
 
 F32 = NDArray[np.float32]
 REFERENCE = 512
