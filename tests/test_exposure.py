@@ -205,7 +205,7 @@ def test_a_rolling_shutter_skews_a_mover_too() -> None:
 
 def parked_in_the_sun() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A grey ground with a box on it and the box's shadow, three tenths of the light, to the right of it."""
-    _, inverse, ids = street()
+    ids = street()[2]
     linear = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
     linear[ids == 1] = (0.1, 0.4, 0.1)
     linear[64:74, 100:116] *= np.float32(0.3)

@@ -1,8 +1,13 @@
 """What a camera with an open shutter sees: the image, and the inverse depth that belongs to it.
 
-The path, in the order of the modules: the sharp frame is cut into layers (`layers`, with what they hide filled in by
-`fill`), the moments at which each tile is looked at are chosen (`moments`), and the kernel sums what the nearest
-layer shows at each of them (`kernel`). `simulate` walks it.
+`simulate` walks the path, which is, by modules:
+
+1. frame to layers: `shadows` of moving objects are taken off the ground, `layers` takes the objects out and finds the
+   edges of the static world (`edges`: where in a pixel they run), `fill` fills in what both hide;
+2. `moments`: when to look, tile by tile, by what moves there, and how much each moment weighs;
+3. `kernel` (of what is in `sampling`): at each moment the nearest layer of each pixel, summed.
+
+`arrays` and `cutouts` are the forms in which layers go from 1 to 3, `result` is what comes out.
 """
 
 from blurdepth.exposure.moments import choose_subframes, motion_flow

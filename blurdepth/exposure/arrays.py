@@ -33,12 +33,14 @@ class Moments(NamedTuple):
 
     Attributes:
         counts: (rows, columns) samples of each tile.
+        repeats: (rows, columns) for how many of them on end the world is looked at only once.
         time, weight: (n, k) the k-th of n moments, from -0.5 to 0.5, and its weight; the weights of n sum to 1.
         turn: (3,) the camera's rotation over the exposure, a rotation vector, rad.
         readout: how much later the last row is exposed than the first, in exposures.
     """
 
     counts: Ints
+    repeats: Ints
     time: F64
     weight: F64
     turn: F64

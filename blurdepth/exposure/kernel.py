@@ -50,7 +50,7 @@ from blurdepth.exposure.sampling import (
 )
 
 IN_FRONT = 0.97
-MAX_STEPS = 128
+FINE_STEPS, MAX_STEPS = 6, 96
 MIN_SPAN_PX = 0.02
 GROUND_ROOM = 0.15
 
@@ -81,7 +81,7 @@ def _meet(front: F32, behind: F32, row: int, column: int, ray: Ray, ex: float, e
         for _ in range(2 if ex or ey else 1):
             d = depth_at(front, ray.x + d * ex, ray.y + d * ey)
         return d, False
-    steps = min(int(span * 2) + 1, MAX_STEPS)
+    steps = min(int(span * 2) + 1, int(span) + FINE_STEPS, MAX_STEPS)
     step = (near - far) / steps
     limit = np.inf
     for k in range(steps + 1):
@@ -212,28 +212,37 @@ def _sum_row(
     front, behind = world
     bodies, body_place, body_swept, body_travel, body_depth = movers
     shades, shade_place, shade_swept, shade_travel, shade_depth = shadows
-    counts, times, weights, rotation, readout = moments
+    counts, repeats, times, weights, rotation, readout = moments
     height, width = front.shape[:2]
-    look, body, turn = np.zeros(CHANNELS), np.zeros(5), np.zeros((3, 3))
+    seen, look, body = np.zeros(CHANNELS), np.zeros(CHANNELS), np.zeros(5)
+    turns, world_turns = np.zeros((2, len(times), 3, 3))
     near, shaded = np.zeros(len(body_place), np.int64), np.zeros(len(shade_place), np.int64)
     late = readout * ((row + 0.5) / height - 0.5)
     for tile in range(counts.shape[1]):
         first, last = tile * TILE_PX, min((tile + 1) * TILE_PX, width)
         many, dark = _reaching(body_swept, row, first, last, near), _reaching(shade_swept, row, first, last, shaded)
-        count = counts[row // TILE_PX, tile]
+        count, repeat = counts[row // TILE_PX, tile], repeats[row // TILE_PX, tile]
+        looks = count // repeat
         for k in range(count):
-            t = times[count, k] + late
-            turn_matrix(rotation, t, turn)
-            for column in range(first, last):
-                ray = cast_ray(lens, turn, row, column, t)
-                x, y, d = _see_world(front, behind, lens, row, column, ray, look)
+            turn_matrix(rotation, times[count, k] + late, turns, k)
+        for k in range(looks):
+            turn_matrix(rotation, times[looks, k] + late, world_turns, k)
+        for column in range(first, last):
+            x, y, d = 0.0, 0.0, 0.0
+            for k in range(count):
+                if k % repeat == 0:
+                    ray = cast_ray(lens, world_turns, k // repeat, row, column, times[looks, k // repeat] + late)
+                    x, y, d = _see_world(front, behind, lens, row, column, ray, seen)
+                look[:] = seen
+                t = times[count, k] + late
                 level = ground.slope * (y - ground.horizon)
-                if dark and abs(d - level) < GROUND_ROOM * level:
-                    for index in range(dark):
-                        piece = piece_of(shade_place, shade_travel, shade_depth, shaded[index])
-                        light = _shade(shades, piece, lens, (x, y, d), t, body)
-                        for channel in range(3):
-                            look[channel] *= light
+                for index in range(dark if abs(d - level) < GROUND_ROOM * level else 0):
+                    piece = piece_of(shade_place, shade_travel, shade_depth, shaded[index])
+                    light = _shade(shades, piece, lens, (x, y, d), t, body)
+                    for channel in range(3):
+                        look[channel] *= light
+                if many:
+                    ray = cast_ray(lens, turns, k, row, column, t)
                 for index in range(many):
                     piece = piece_of(body_place, body_travel, body_depth, near[index])
                     _lay_over(bodies, piece, lens, ray, (height, width), look, body)

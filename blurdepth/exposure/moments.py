@@ -14,7 +14,8 @@ from blurdepth.exposure.arrays import NEAREST, TILE_PX, Moments
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-MIN_SUBFRAMES, MAX_SUBFRAMES, STEP_PX = 8, 96, 1.5
+MIN_SUBFRAMES, MAX_SUBFRAMES = 8, 96
+WORLD_STEP_PX, MOVER_STEP_PX = 2.0, 1.5
 EDGE_MOMENTS = 16
 STILL_PX = 0.02
 
@@ -85,31 +86,37 @@ def choose_subframes(flow_px: F32, layer_ids: NDArray[np.uint8]) -> int:
     20
     """
     longest = max(float(np.percentile(flow_px[layer_ids == n], 99)) for n in np.unique(layer_ids))
-    return int(np.clip(math.ceil(longest / STEP_PX), MIN_SUBFRAMES, MAX_SUBFRAMES))
+    return int(np.clip(math.ceil(longest / MOVER_STEP_PX), MIN_SUBFRAMES, MAX_SUBFRAMES))
 
 
-def tile_moments(need_px: F32, edges: Mask, motion: Motion, subframes: int | None) -> Moments:
-    """The moments of each tile.
+def tile_moments(world_px: F32, movers_px: F32, edges: Mask, motion: Motion, subframes: int | None) -> Moments:
+    """The moments of each tile: one for each `WORLD_STEP_PX` and each `MOVER_STEP_PX` of motion.
 
     Args:
-        need_px: (H, W) the longest motion of anything that may be seen at the pixel, pixels.
+        world_px: (H, W) the longest motion of the world that may be seen at the pixel, pixels.
+        movers_px: (H, W) the longest motion of objects and shadows there, 0 where there are none.
         edges: (H, W) where edges of the world may pass: their depth takes more moments than smooth light.
         motion: whose shutter and readout count.
-        subframes: the same number everywhere, or None for one for each `STEP_PX`.
+        subframes: the same number everywhere, or None to choose.
     """
-    longest, edged = _tile_max(need_px), _tile_max(edges.astype(np.float32)) > 0
+    longest = _tile_max(world_px)
     if subframes:
-        count = np.full(longest.shape, subframes)
+        looks, repeats = np.full((2, *longest.shape), subframes)
+        repeats[:] = 1
     else:
-        least = np.where(edged, EDGE_MOMENTS, MIN_SUBFRAMES)
-        count = np.clip(np.ceil(longest / STEP_PX), least, MAX_SUBFRAMES).astype(np.int64)
-        count[longest <= STILL_PX] = 1
-    time, weight = np.zeros((2, int(count.max()) + 1, int(count.max())))
-    for n in np.unique(count):
+        least = np.where(_tile_max(edges.astype(np.float32)) > 0, EDGE_MOMENTS, MIN_SUBFRAMES)
+        looks = np.clip(np.ceil(longest / WORLD_STEP_PX), least, MAX_SUBFRAMES).astype(np.int64)
+        looks[longest <= STILL_PX] = 1
+        wanted = np.minimum(_tile_max(movers_px) / MOVER_STEP_PX, MAX_SUBFRAMES)
+        wanted = np.where(wanted > 0, np.maximum(wanted, MIN_SUBFRAMES), 1)
+        repeats = np.ceil(wanted / looks).astype(np.int64)
+    counts = looks * repeats
+    time, weight = np.zeros((2, int(counts.max()) + 1, int(counts.max())))
+    for n in np.union1d(counts, looks):
         moments = (np.arange(n) + 0.5) / n - 0.5
         shares = SHUTTERS[motion.shutter](moments)
         time[n, :n], weight[n, :n] = moments, shares / shares.sum()
-    return Moments(count, time, weight, np.radians(np.array(motion.rotation_deg)), motion.readout)
+    return Moments(counts, repeats, time, weight, np.radians(np.array(motion.rotation_deg)), motion.readout)
 
 
 def _tile_max(values: F32) -> F32:

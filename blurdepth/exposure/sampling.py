@@ -5,9 +5,11 @@ Imported with the kernel, when first needed, as numba is heavy.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numba
@@ -19,11 +21,26 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 EPSILON = 1e-9
 
-# Compiled code goes to the user's cache, never beside the source; a user's own choice stands.
-if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(platformdirs.user_cache_path("blurdepth") / "kernels")
 
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+def _cache_folder() -> Path:
+    """Where compiled code is kept: the user's cache, never beside the source.
+
+    numba looks at the age of the file of the function only that it loads, not of those compiled into it, so the folder
+    is named after what all of them say.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(chosen) if chosen else platformdirs.user_cache_path("blurdepth") / "kernels"
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return folder / hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+numba.config.CACHE_DIR = str(_cache_folder())
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"nnan", "nsz", "arcp", "contract"},
+}
 compiled: Callable[[Function], Function] = numba.njit(**_OPTIONS)
 inlined: Callable[[Function], Function] = numba.njit(**_OPTIONS, forceinline=True)
 
@@ -57,30 +74,30 @@ def clamp(value: float, low: float, high: float) -> float:
 
 
 @inlined
-def turn_matrix(rotation: F64, t: float, out: F64) -> None:
-    """(3, 3) matrix of the rotation vector `rotation` times `t`. Source: Rodrigues' formula."""
+def turn_matrix(rotation: F64, t: float, out: F64, k: int) -> None:
+    """Put the (3, 3) matrix of the rotation vector `rotation` times `t` into `out[k]`. Source: Rodrigues' formula."""
     x, y, z = rotation[0] * t, rotation[1] * t, rotation[2] * t
     angle = math.sqrt(x * x + y * y + z * z)
-    out[:] = 0.0
-    out[0, 0] = out[1, 1] = out[2, 2] = 1.0
+    out[k] = 0.0
+    out[k, 0, 0] = out[k, 1, 1] = out[k, 2, 2] = 1.0
     if angle < EPSILON:
         return
     x, y, z = x / angle, y / angle, z / angle
     s, c = math.sin(angle), 1 - math.cos(angle)
-    out[0, 0] -= c * (y * y + z * z)
-    out[1, 1] -= c * (x * x + z * z)
-    out[2, 2] -= c * (x * x + y * y)
-    out[0, 1], out[1, 0] = c * x * y - s * z, c * x * y + s * z
-    out[0, 2], out[2, 0] = c * x * z + s * y, c * x * z - s * y
-    out[1, 2], out[2, 1] = c * y * z - s * x, c * y * z + s * x
+    out[k, 0, 0] -= c * (y * y + z * z)
+    out[k, 1, 1] -= c * (x * x + z * z)
+    out[k, 2, 2] -= c * (x * x + y * y)
+    out[k, 0, 1], out[k, 1, 0] = c * x * y - s * z, c * x * y + s * z
+    out[k, 0, 2], out[k, 2, 0] = c * x * z + s * y, c * x * z - s * y
+    out[k, 1, 2], out[k, 2, 1] = c * y * z - s * x, c * y * z + s * x
 
 
 @inlined
-def cast_ray(lens: Lens, turn: F64, row: int, column: int, t: float) -> Ray:
+def cast_ray(lens: Lens, turns: F64, k: int, row: int, column: int, t: float) -> Ray:
     u, v = (column - lens.cx) / lens.focal, (row - lens.cy) / lens.focal
-    gain = turn[2, 0] * u + turn[2, 1] * v + turn[2, 2]
-    x = lens.cx + lens.focal * (turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]) / gain
-    y = lens.cy + lens.focal * (turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]) / gain
+    gain = turns[k, 2, 0] * u + turns[k, 2, 1] * v + turns[k, 2, 2]
+    x = lens.cx + lens.focal * (turns[k, 0, 0] * u + turns[k, 0, 1] * v + turns[k, 0, 2]) / gain
+    y = lens.cy + lens.focal * (turns[k, 1, 0] * u + turns[k, 1, 1] * v + turns[k, 1, 2]) / gain
     return Ray(x, y, gain, t)
 
 

@@ -81,9 +81,9 @@ def expose(
     bodies = pool(movers, 5, partial(against, motion), camera, motion)
     shades = pool(shadows, 1, motion.objects.__getitem__, camera, motion)
     flow = motion_flow(camera, inverse_depth, motion, ids)
-    needed = _needed(flow, ids, [(movers, bodies), (shadows, shades)])
+    longest = _longest(flow, ids, [(movers, bodies), (shadows, shades)])
     edges = world.front[..., 4] > world.front[..., 5]
-    moments = tile_moments(needed, edges, motion, subframes)
+    moments = tile_moments(*longest, edges, motion, subframes)
     lens = Lens(camera.focal_px, *camera.centre_px, *motion.translation_m, not still)
     plane = Ground(ground.slope, ground.horizon) if ground else Ground(0.0, 0.0)
     total = sum_exposure(lens, moments, world, bodies, shades, plane, threads)
@@ -158,17 +158,18 @@ def _shift(camera: Pinhole, motion: Motion) -> F32:
     )
 
 
-def _needed(flow: F32, ids: Ids, layers: Sequence[tuple[Sequence[Cutout], Cutouts]]) -> F32:
-    """(H, W) the longest motion of anything that may be seen at each pixel while the shutter is open, pixels."""
+def _longest(flow: F32, ids: Ids, layers: Sequence[tuple[Sequence[Cutout], Cutouts]]) -> tuple[F32, F32]:
+    """(H, W) the longest motion of the world, and of cut-outs, that may be seen at each pixel, pixels."""
     length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_FLOW_PX))
-    needed = np.where(ids == 0, length, 0).astype(np.float32)
-    reach = math.ceil(float(needed.max()) / 2)
-    needed = cv2.dilate(needed, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    world = np.where(ids == 0, length, 0).astype(np.float32)
+    reach = math.ceil(float(world.max()) / 2)
+    world = cv2.dilate(world, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    movers = np.zeros_like(world)
     for parts, pooled in layers:
         for part, (top, bottom, left, right) in zip(parts, pooled.swept, strict=True):
-            box = needed[top:bottom, left:right]
+            box = movers[top:bottom, left:right]
             np.maximum(box, np.percentile(length[ids == part.number], 99), out=box)
-    return needed
+    return world, movers
 
 
 def boost_highlights(linear: F32) -> F32:
