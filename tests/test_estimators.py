@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from blurdepth.errors import ModelError
-from blurdepth.estimators import EstimatorCache, find_model, lasting_name, load_estimator
+from blurdepth.estimators import find_model, lasting_name, load_estimator
 from blurdepth.images import decode_image
-from blurdepth.pretrained import _is_complete
+from blurdepth.pretrained import ModelCache, _is_complete
 from tests.conftest import COMMIT, in_hub_layout, street_frame, write_tiny_model
 
 FRAME = decode_image(street_frame())
@@ -182,7 +182,7 @@ def test_damaged_weights_are_refused(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_the_cache_loads_once_and_forgets_the_oldest(tiny_model: Path, tmp_path: Path) -> None:
-    cache = EstimatorCache(size=1)
+    cache = ModelCache(find_model, load_estimator, size=1)
     first = cache.get(str(tiny_model))
     assert cache.get(str(tiny_model)) is first
     cache.get(str(write_tiny_model(tmp_path / "other", seed=1)))
@@ -191,7 +191,7 @@ def test_the_cache_loads_once_and_forgets_the_oldest(tiny_model: Path, tmp_path:
 
 def test_the_cache_notices_weights_that_changed(tiny_model: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_model, tmp_path / "model")
-    cache = EstimatorCache()
+    cache = ModelCache(find_model, load_estimator)
     first = cache.get(str(folder))
     write_tiny_model(folder, seed=1)
     second = cache.get(str(folder))
