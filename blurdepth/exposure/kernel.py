@@ -78,7 +78,7 @@ def _meet(front: F32, behind: F32, row: int, column: int, ray: Ray, ex: float, e
     span = (near - far) * math.sqrt(ex * ex + ey * ey)
     if span < MIN_SPAN_PX:
         d = float(front[row, column, 3])
-        for _ in range(2 if ex or ey else 1):
+        for _ in range(2):
             d = depth_at(front, ray.x + d * ex, ray.y + d * ey)
         return d, False
     steps = min(int(span * 2) + 1, int(span) + FINE_STEPS, MAX_STEPS)
@@ -108,12 +108,16 @@ def _see_world(
     if lens.moves:
         ex = (lens.focal * lens.x - lens.z * (x - lens.cx)) * ray.t
         ey = (lens.focal * lens.y - lens.z * (y - lens.cy)) * ray.t
-        d, hidden = _meet(front, behind, row, column, ray, ex, ey)
-        x, y = x + d * ex, y + d * ey
-        if hidden:
-            bilinear(behind, x, y, look)
+        if ex or ey:
+            d, hidden = _meet(front, behind, row, column, ray, ex, ey)
+            x, y = x + d * ex, y + d * ey
+            if hidden:
+                bilinear(behind, x, y, look)
+            else:
+                bilinear(front, x, y, look)
         else:
             bilinear(front, x, y, look)
+            d = look[INVERSE]
         look[INSIDE] = -1 < x < width and -1 < y < height
     else:
         for channel in range(4):
@@ -177,14 +181,14 @@ def _lay_over(pool: F32, piece: Piece, lens: Lens, ray: Ray, size: tuple[int, in
 
 
 @inlined
-def _add(look: F64, weight: float, total: F32, row: int, column: int) -> None:
+def _add(look: F64, weight: float, total: F64) -> None:
     for channel in range(6):
-        total[row, column, channel] += weight * look[channel]
-    total[row, column, NEAR] = max(total[row, column, NEAR], look[NEAR])
-    total[row, column, FAR] = min(total[row, column, FAR], look[FAR])
-    total[row, column, MOVING] += weight * look[MOVING]
-    total[row, column, INSIDE] += weight * look[INSIDE]
-    total[row, column, PASSED] = max(total[row, column, PASSED], look[PASSED])
+        total[channel] += weight * look[channel]
+    total[NEAR] = max(total[NEAR], look[NEAR])
+    total[FAR] = min(total[FAR], look[FAR])
+    total[MOVING] += weight * look[MOVING]
+    total[INSIDE] += weight * look[INSIDE]
+    total[PASSED] = max(total[PASSED], look[PASSED])
 
 
 @inlined
@@ -207,14 +211,14 @@ def _sum_row(
     movers: Cutouts,
     shadows: Cutouts,
     ground: Ground,
-    total: F32,
+    sums: F32,
 ) -> None:
     front, behind = world
     bodies, body_place, body_swept, body_travel, body_depth = movers
     shades, shade_place, shade_swept, shade_travel, shade_depth = shadows
     counts, repeats, times, weights, rotation, readout = moments
     height, width = front.shape[:2]
-    seen, look, body = np.zeros(CHANNELS), np.zeros(CHANNELS), np.zeros(5)
+    seen, look, body, total = np.zeros(CHANNELS), np.zeros(CHANNELS), np.zeros(5), np.zeros(CHANNELS)
     turns, world_turns = np.zeros((2, len(times), 3, 3))
     near, shaded = np.zeros(len(body_place), np.int64), np.zeros(len(shade_place), np.int64)
     late = readout * ((row + 0.5) / height - 0.5)
@@ -229,11 +233,18 @@ def _sum_row(
             turn_matrix(rotation, times[looks, k] + late, world_turns, k)
         for column in range(first, last):
             x, y, d = 0.0, 0.0, 0.0
+            for channel in range(CHANNELS):
+                total[channel] = 0.0
+            total[FAR] = np.inf
             for k in range(count):
                 if k % repeat == 0:
                     ray = cast_ray(lens, world_turns, k // repeat, row, column, times[looks, k // repeat] + late)
                     x, y, d = _see_world(front, behind, lens, row, column, ray, seen)
-                look[:] = seen
+                if many + dark == 0:
+                    _add(seen, weights[count, k], total)
+                    continue
+                for channel in range(CHANNELS):
+                    look[channel] = seen[channel]
                 t = times[count, k] + late
                 level = ground.slope * (y - ground.horizon)
                 for index in range(dark if abs(d - level) < GROUND_ROOM * level else 0):
@@ -246,7 +257,9 @@ def _sum_row(
                 for index in range(many):
                     piece = piece_of(body_place, body_travel, body_depth, near[index])
                     _lay_over(bodies, piece, lens, ray, (height, width), look, body)
-                _add(look, weights[count, k], total, row, column)
+                _add(look, weights[count, k], total)
+            for channel in range(CHANNELS):
+                sums[channel, row, column] = total[channel]
 
 
 @compiled
@@ -258,10 +271,10 @@ def _sum_rows(
     movers: Cutouts,
     shadows: Cutouts,
     ground: Ground,
-    total: F32,
+    sums: F32,
 ) -> None:
     for row in rows:
-        _sum_row(row, lens, moments, world, movers, shadows, ground, total)
+        _sum_row(row, lens, moments, world, movers, shadows, ground, sums)
 
 
 def sum_exposure(
@@ -285,15 +298,15 @@ def sum_exposure(
         threads: 1 or more; has no influence on the result.
 
     Returns:
-        (H, W, CHANNELS) weighted means; of NEAR and PASSED the largest, of FAR the smallest.
+        (CHANNELS, H, W) weighted means; of NEAR and PASSED the largest, of FAR the smallest.
     """
-    total = np.zeros((*world.front.shape[:2], CHANNELS), np.float32)
-    total[..., FAR] = np.inf
-    rest = (lens, moments, world, movers, shadows, ground, total)
+    height, width = world.front.shape[:2]
+    sums = np.empty((CHANNELS, height, width), np.float32)
+    rest = (lens, moments, world, movers, shadows, ground, sums)
     if threads == 1:
-        _sum_rows(np.arange(len(total)), *rest)
-        return total
+        _sum_rows(np.arange(height), *rest)
+        return sums
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(_sum_rows, np.arange(first, len(total), threads), *rest) for first in range(threads)]:
+        for done in [pool.submit(_sum_rows, np.arange(first, height, threads), *rest) for first in range(threads)]:
             done.result()
-    return total
+    return sums

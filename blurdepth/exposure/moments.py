@@ -27,9 +27,7 @@ def against(motion: Motion, number: int) -> Vector:
     return x, y, z
 
 
-def project(
-    camera: Pinhole, points: tuple[F32, F32, F32], travel: Vector, turn_deg: Vector, t: float
-) -> tuple[F32, F32]:
+def project(camera: Pinhole, points: tuple[F32, ...], travel: Vector, turn_deg: Vector, t: float) -> tuple[F32, F32]:
     """Where points of the middle of the exposure are at time `t`.
 
     Args:
@@ -67,15 +65,17 @@ def motion_flow(camera: Pinhole, inverse_depth: F32, motion: Motion, ids: NDArra
         ids: (H, W) uint8 moving objects, 0 = static world.
     """
     x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in (camera.width, camera.height)))
-    flow = np.zeros((*inverse_depth.shape, 2), np.float32)
-    for number in np.unique(ids):
-        travel = against(motion, number)
-        if not any(travel) and not any(motion.rotation_deg):
-            continue
-        here = ids == number
-        points = x[here], y[here], inverse_depth[here]
+
+    def flow_of(travel: Vector, *points: F32) -> F32:
         start, end = (project(camera, points, travel, motion.rotation_deg, t) for t in (-0.5, 0.5))
-        flow[here] = np.stack([end[0] - start[0], end[1] - start[1]], axis=-1)
+        return np.stack([end[0] - start[0], end[1] - start[1]], axis=-1)
+
+    turns = any(motion.rotation_deg)
+    moves = turns or any(motion.translation_m)
+    flow = flow_of(motion.translation_m, x, y, inverse_depth) if moves else np.zeros((*x.shape, 2), np.float32)
+    for number in np.unique(ids[ids > 0]):
+        here, travel = ids == number, against(motion, number)
+        flow[here] = flow_of(travel, x[here], y[here], inverse_depth[here]) if turns or any(travel) else 0
     return flow
 
 

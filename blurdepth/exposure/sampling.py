@@ -103,13 +103,13 @@ def cast_ray(lens: Lens, turns: F64, k: int, row: int, column: int, t: float) ->
 
 @inlined
 def bilinear(image: F32, x: float, y: float, out: F64) -> None:
-    """The light of `image` at a position; outside, its nearest border pixel."""
+    """Light and inverse depth of `image` at a position; outside, its nearest border pixel."""
     height, width = image.shape[:2]
     x, y = clamp(x, 0.0, width - 1.0), clamp(y, 0.0, height - 1.0)
     left, top = int(x), int(y)
     right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
     a, b = x - left, y - top
-    for channel in range(3):
+    for channel in range(4):
         above = image[top, left, channel] * (1 - a) + image[top, right, channel] * a
         below = image[bottom, left, channel] * (1 - a) + image[bottom, right, channel] * a
         out[channel] = above * (1 - b) + below * b

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from blurdepth.camera import Motion, Pinhole
 from blurdepth.errors import InputError
 from blurdepth.exposure.arrays import (
-    CHANNELS,
     DEPTH_M,
     FAR,
     INSIDE,
@@ -38,6 +38,7 @@ F32 = NDArray[np.float32]
 Ids = NDArray[np.uint8]
 
 MIN_IN_VIEW = 0.9
+MAX_THREADS = 8
 MAX_FLOW_PX = 192.0
 HIGHLIGHT, HIGHLIGHT_GAIN = np.float32(0.956), np.float32(4.0)
 DARK = np.float32(0.35)
@@ -49,7 +50,7 @@ def expose(
     motion: Motion,
     object_ids: Ids | None = None,
     subframes: int | None = None,
-    threads: int = 2,
+    threads: int | None = None,
 ) -> Exposure:
     """Open the shutter on a sharp frame whose inverse depth and motion are known.
 
@@ -59,7 +60,7 @@ def expose(
         motion: over the whole exposure.
         object_ids: (H, W) uint8, 0 = static world; ids that `motion` doesn't move are static too.
         subframes: how many moments to sum everywhere; by default each tile gets what its own motion takes.
-        threads: how many share the work; the result doesn't depend on it.
+        threads: how many share the work, by default one a core up to 8; the result doesn't depend on it.
 
     Raises:
         InputError: the inputs don't fit together, the inverse depth is negative, not finite or all 0, objects
@@ -86,7 +87,7 @@ def expose(
     moments = tile_moments(*longest, edges, motion, subframes)
     lens = Lens(camera.focal_px, *camera.centre_px, *motion.translation_m, not still)
     plane = Ground(ground.slope, ground.horizon) if ground else Ground(0.0, 0.0)
-    total = sum_exposure(lens, moments, world, bodies, shades, plane, threads)
+    total = sum_exposure(lens, moments, world, bodies, shades, plane, threads or min(os.cpu_count() or 1, MAX_THREADS))
     exposure = _finish(total, world, motion, flow, int(moments.counts.max()))
     if not exposure.valid.any():
         raise InputError("The motion is so long or comes so near that nothing stays in view: make it shorter.")
@@ -105,19 +106,18 @@ def warm_up() -> None:
 
 
 def _finish(total: F32, world: WorldPart, motion: Motion, flow: F32, count: int) -> Exposure:
-    parts = [np.ascontiguousarray(total[..., channel]) for channel in range(CHANNELS)]
-    mean = parts[INVERSE]
+    mean = total[INVERSE]
     passes = 1 - abs(motion.translation_m[2]) / 2 * world.front[..., 3] < NEAREST
     return Exposure(
-        linear=np.ascontiguousarray(total[..., :3]),
+        linear=np.ascontiguousarray(total[:3].transpose(1, 2, 0)),
         mean_inverse_depth=mean,
-        mean_depth_m=parts[DEPTH_M],
-        nearest_inverse_depth=parts[NEAR],
-        farthest_inverse_depth=parts[FAR],
-        variance=np.maximum(parts[SQUARE] - mean * mean, 0),
-        moving_fraction=parts[MOVING],
+        mean_depth_m=total[DEPTH_M],
+        nearest_inverse_depth=total[NEAR],
+        farthest_inverse_depth=total[FAR],
+        variance=np.maximum(total[SQUARE] - mean * mean, 0),
+        moving_fraction=total[MOVING],
         flow=flow,
-        valid=(parts[INSIDE] >= MIN_IN_VIEW) & (parts[PASSED] == 0) & ~passes,
+        valid=(total[INSIDE] >= MIN_IN_VIEW) & (total[PASSED] == 0) & ~passes,
         subframes=count,
     )
 
