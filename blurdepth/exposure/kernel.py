@@ -181,6 +181,13 @@ def _lay_over(pool: F32, piece: Piece, lens: Lens, ray: Ray, size: tuple[int, in
 
 
 @inlined
+def _copy(of: F64, to: F64) -> None:
+    # Slices would make an array object each time.
+    for channel in range(CHANNELS):
+        to[channel] = of[channel]
+
+
+@inlined
 def _add(look: F64, weight: float, total: F64) -> None:
     for channel in range(6):
         total[channel] += weight * look[channel]
@@ -218,7 +225,9 @@ def _sum_row(
     shades, shade_place, shade_swept, shade_travel, shade_depth = shadows
     counts, repeats, times, weights, rotation, readout = moments
     height, width = front.shape[:2]
-    seen, look, body, total = np.zeros(CHANNELS), np.zeros(CHANNELS), np.zeros(5), np.zeros(CHANNELS)
+    seen, look, total, nothing = np.zeros((4, CHANNELS))
+    nothing[FAR] = np.inf
+    body = np.zeros(5)
     turns, world_turns = np.zeros((2, len(times), 3, 3))
     near, shaded = np.zeros(len(body_place), np.int64), np.zeros(len(shade_place), np.int64)
     late = readout * ((row + 0.5) / height - 0.5)
@@ -233,9 +242,7 @@ def _sum_row(
             turn_matrix(rotation, times[looks, k] + late, world_turns, k)
         for column in range(first, last):
             x, y, d = 0.0, 0.0, 0.0
-            for channel in range(CHANNELS):
-                total[channel] = 0.0
-            total[FAR] = np.inf
+            _copy(nothing, total)
             for k in range(count):
                 if k % repeat == 0:
                     ray = cast_ray(lens, world_turns, k // repeat, row, column, times[looks, k // repeat] + late)
@@ -243,8 +250,7 @@ def _sum_row(
                 if many + dark == 0:
                     _add(seen, weights[count, k], total)
                     continue
-                for channel in range(CHANNELS):
-                    look[channel] = seen[channel]
+                _copy(seen, look)
                 t = times[count, k] + late
                 level = ground.slope * (y - ground.horizon)
                 for index in range(dark if abs(d - level) < GROUND_ROOM * level else 0):
@@ -258,8 +264,7 @@ def _sum_row(
                     piece = piece_of(body_place, body_travel, body_depth, near[index])
                     _lay_over(bodies, piece, lens, ray, (height, width), look, body)
                 _add(look, weights[count, k], total)
-            for channel in range(CHANNELS):
-                sums[channel, row, column] = total[channel]
+            sums[:, row, column] = total
 
 
 @compiled
