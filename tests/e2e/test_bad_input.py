@@ -108,4 +108,4 @@ def test_a_frame_is_dropped_anywhere_and_a_new_one_takes_its_place(app: App, pag
             }""",
             [list(street_frame(seed, width)), f"{seed}.png"],
         )
-        expect(page.locator("#editor svg")).to_have_attribute("viewBox", f"-0.5 -0.5 {width} 84")
+        expect(page.locator(".bd-stage svg")).to_have_attribute("viewBox", f"-0.5 -0.5 {width} 84")

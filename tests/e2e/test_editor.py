@@ -36,7 +36,7 @@ def car_file(tmp_path: Path) -> Path:
 
 def place(page: Page, x: float, y: float) -> tuple[float, float]:
     """Where a pixel of the frame is on the screen."""
-    box = page.locator("#editor svg").bounding_box()
+    box = page.locator(".bd-stage svg").bounding_box()
     assert box is not None
     return box["x"] + x * box["width"] / WIDTH, box["y"] + y * box["height"] / HEIGHT
 
