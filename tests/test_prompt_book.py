@@ -80,7 +80,7 @@ def test_names_are_unique_whatever_their_case(book: PromptBook) -> None:
 @pytest.mark.parametrize(
     ("name", "prompt", "negative", "message"),
     [
-        ("", "rain, cars", "", "name of the entry is empty"),
+        ("", "rain, cars", "", "has no name"),
         ("x" * (MAX_NAME + 1), "rain, cars", "", f"at most {MAX_NAME}"),
         ("<b>", "rain, cars", "", "markup"),
         ("a\x00", "rain, cars", "", r"U\+0000"),

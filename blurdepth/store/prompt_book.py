@@ -124,6 +124,8 @@ def _own(row: Row) -> BookEntry:
 
 def _checked(name: str, prompt: str, negative: str) -> str:
     """The name with single blanks, if it and the words can be kept."""
+    if isinstance(name, str) and not name.strip():
+        raise InputError("The entry has no name: give it one, by which you will find it again.")
     check_prompt(name, "name of the entry")
     if len(name) > MAX_NAME:
         raise InputError(f"The name {name[:30]!r}… has {len(name)} characters: use at most {MAX_NAME}.")

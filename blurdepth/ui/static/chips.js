@@ -87,8 +87,9 @@ let queue = Promise.resolve();
 const turn = (name, value) => {
   queue = queue.then(async () => {
     const {knobs, ...rest} = state();
-    const answer = await server.turn_knob({...rest, name, value})
-      .catch(() => ({...state(), error: 'The app does not answer: is it still running?'}));
+    // Where the app doesn't answer, Gradio's client gives nothing at all.
+    const answer = (await server.turn_knob({...rest, name, value}).catch(() => null))
+      ?? {...state(), error: 'The app does not answer: is it still running?'};
     const now = state();
     if (now.prompt !== rest.prompt || now.negative !== rest.negative) return; // other words have come in the meantime
     props.value = JSON.stringify(answer);

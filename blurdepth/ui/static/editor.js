@@ -62,10 +62,12 @@ const ask = (action, more) => {
   return queue;
 };
 
+// Where the app doesn't answer, Gradio's client gives nothing at all.
+const heard = async (coming) => (await coming.catch(() => null)) ?? {error: SILENT};
+
 const send = async (action, wish) => {
   root.classList.add('bd-busy');
-  const answer = await server.edit_frame({...asked, condition: window.blurdepthCondition, action, ...wish})
-    .catch(() => ({error: SILENT}));
+  const answer = await heard(server.edit_frame({...asked, condition: window.blurdepthCondition, action, ...wish}));
   root.classList.remove('bd-busy');
   return answer;
 };
@@ -316,8 +318,7 @@ const look = async () => {
       break;
     }
     note.textContent = 'being made…';
-    const answer = await server.preview_frame({...asked, condition, width: request.width, ...request.more})
-      .catch(() => ({error: SILENT}));
+    const answer = await heard(server.preview_frame({...asked, condition, width: request.width, ...request.more}));
     if (request.frame !== asked.frame) continue;
     if (answer.picture) find('.bd-preview img').src = answer.picture;
     note.textContent = answer.error ?? answer.note;
