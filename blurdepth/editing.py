@@ -13,7 +13,17 @@ from blurdepth.generators.exposure import HEADINGS
 from blurdepth.movers import Ids, Mask, Stroke, mend_mask, mover_at
 from blurdepth.prompts import Condition
 from blurdepth.prompts.condition import MAX_SPEED_MPS
-from blurdepth.setups import F32, Point, Setup, View, keep_seen, limit_speed, scale_by_known_height, with_mover
+from blurdepth.setups import (
+    F32,
+    SMALLEST_PX,
+    Point,
+    Setup,
+    View,
+    keep_seen,
+    limit_speed,
+    scale_by_known_height,
+    with_mover,
+)
 from blurdepth.store.records import Frame
 from blurdepth.workspace import Workspace
 
@@ -57,7 +67,7 @@ class Desk:
         return np.where(np.isin(proposed, taken), 0, proposed).astype(np.uint8)
 
     def choose(self, point: Point) -> Setup:
-        """Let what is seen at `point`, in pixels, move: a proposal, or what can be cut out there.
+        """Let what is seen at `point`, in pixels, move: a proposal, or what can be cut out there, unless it does.
 
         Raises:
             InputError: the point is outside, or there is nothing that could be told apart.
@@ -65,6 +75,8 @@ class Desk:
         x, y = (round(each) for each in point)
         if not (0 <= x < self.frame.width and 0 <= y < self.frame.height):
             raise InputError(f"The point ({x}, {y}) is outside the frame: click into the picture.")
+        if self.ids[y, x]:  # the second half of a double click
+            return self.setup
         proposed = self.proposals()
         if proposed[y, x]:
             return self._with(proposed == proposed[y, x])
@@ -72,10 +84,12 @@ class Desk:
         return self._with(mover_at(self.workspace.pictures.picture(self.frame.image), inverse_depth, (x, y)))
 
     def paint(self, number: int | None, points: Sequence[Point], radius: float, erase: bool) -> Setup:
-        """Paint along `points`, or erase; `number` None paints a new mover."""
-        ids = self.ids
-        before = ids == number if number else np.zeros(ids.shape, bool)
-        return self._with(mend_mask(before, [Stroke(tuple(points), radius, erase)]), number)
+        """Paint along `points`, or erase; `number` None paints a new mover. One that is erased wholly is removed."""
+        before = np.zeros(self.ids.shape, bool) if number is None else self._mask(number)
+        after = mend_mask(before, [Stroke(tuple(points), radius, erase)])
+        if erase and number is not None and np.count_nonzero(after) < SMALLEST_PX:
+            return self.remove(number)
+        return self._with(after, number)
 
     def drag(self, number: int, to: Point) -> Setup:
         """Let a mover's arrow end at `to`, in pixels."""

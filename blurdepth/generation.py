@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -131,6 +131,8 @@ def preview(workspace: Workspace, frame: Frame, request: GenerationRequest, widt
         size = (width, max(1, round(width * frame.height / frame.width)))
         rgb, inverse_depth = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (rgb, inverse_depth))
         ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
+        seen = {number: way for number, way in plan.motion.objects.items() if (ids == number).any()}
+        plan = replace(plan, motion=replace(plan.motion, objects=seen))
     true_scale = teacher.kind != "affine_inverse_depth"
     return take_variant(rgb, inverse_depth, ids, plan, request.scale, true_scale).rgb
 

@@ -43,10 +43,28 @@ def test_painting_again_adds_and_erasing_takes_away(desk: Desk) -> None:
     assert wiped.ids[40, 60] == 0 and wiped.ids[44, 125] == 1
 
 
-def test_a_mover_wiped_away_wholly_is_refused_and_stays(desk: Desk) -> None:
+def test_a_mover_wiped_away_wholly_is_gone(desk: Desk) -> None:
+    two = painted(painted(desk), None, x=140.0)
+    wiped = replace(two, setup=two.paint(1, [(40.0, 40.0), (110.0, 44.0)], 24.0, erase=True))
+    assert list(wiped.setup.velocities_mps) == [2]
+    assert not (wiped.ids == 1).any() and (wiped.ids == 2).any()
+
+
+def test_clicking_twice_chooses_once(desk: Desk) -> None:
     once = painted(desk)
-    with pytest.raises(InputError, match="too small"):
-        once.paint(1, [(40.0, 40.0), (110.0, 44.0)], 40.0, erase=True)
+    assert once.choose((75.0, 42.0)) == once.setup
+
+
+def test_only_a_mover_that_is_there_can_be_painted_on(desk: Desk) -> None:
+    for number in (0, -1, 7, 300):
+        with pytest.raises(InputError, match="not there any more"):
+            painted(desk, number)
+
+
+def test_a_mover_too_small_for_the_preview_is_left_out_of_it(desk: Desk) -> None:
+    small = replace(desk, setup=desk.paint(None, [(61.0, 40.0), (66.0, 40.0)], 1.0, erase=False))
+    request = GenerationRequest("", model=desk.model, condition=desk.condition, setup=small.setup)
+    assert preview(desk.workspace, desk.frame, request, 8).shape == (3, 8, 3)
 
 
 def test_dragging_the_arrow_sets_where_to(desk: Desk) -> None:

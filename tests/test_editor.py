@@ -95,6 +95,8 @@ def test_the_preview_follows_the_arrow_without_keeping_anything(workspace: Works
         {"action": "assume", "scale": {"fov_x_deg": 180}},
         {"action": "assume", "scale": 3},
         {"action": "known", "mover": 1, "height": 0},
+        {"action": "open", "frame": "\ud800"},
+        {"action": "paint", **STROKE, "mover": 300},
     ],
     ids=str,
 )
@@ -103,6 +105,24 @@ def test_anything_wrong_is_one_clear_sentence(workspace: Workspace, asked: Any, 
     assert list(answer) == ["error"]
     assert answer["error"].rstrip().endswith((".", "!"))
     assert len(answer["error"]) < 300
+
+
+@pytest.mark.parametrize("asked", [None, [], "open", 3, True, [{"action": "open"}]], ids=str)
+def test_what_is_no_object_is_one_clear_sentence_too(workspace: Workspace, asked: Any) -> None:
+    assert list(edit(workspace, asked)) == list(look_ahead(workspace, asked)) == ["error"]
+    assert turn_knob(asked)["error"]
+
+
+def test_a_preview_of_less_than_nothing_is_refused(workspace: Workspace, asked: Any) -> None:
+    assert "0 for the frame's own" in look_ahead(workspace, asked | {"width": -5})["error"]
+
+
+def test_a_visitor_names_no_folders(tmp_path: Path, asked: Any, tiny_model: Path) -> None:
+    strangers = Workspace(tmp_path, model_folders=False)
+    for named in ({"model": str(tiny_model)}, {"model": "bundled", "finder": str(tiny_model)}):
+        for act in (edit, look_ahead):
+            moving = {"condition": Condition(object_speed_mps=8).to_json(), "width": 90, "action": "open"}
+            assert "is no model here" in act(strangers, asked | moving | named)["error"]
 
 
 def test_chips_follow_the_words_until_a_hand_turns_them() -> None:

@@ -80,7 +80,7 @@ def test_a_wrong_value_is_named_with_its_mend(key: str, value: object, message: 
 
 def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
     path = tmp_path / "slow.toml"
-    path.write_text((PRESET_FOLDER / "quick.toml").read_text().replace("lr = 5e-6", "lr = 1e-5"))
+    path.write_text((PRESET_FOLDER / "quick.toml").read_text().replace("lr = 2e-5", "lr = 1e-5"))
     recipe = load_recipe(path)
     assert (recipe.name, recipe.lr) == ("slow", 1e-5)
 

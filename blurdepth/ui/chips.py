@@ -12,6 +12,7 @@ import gradio as gr
 from blurdepth.errors import BlurdepthError
 from blurdepth.prompts import Condition, parse_prompt
 from blurdepth.prompts.knobs import knobs, turn
+from blurdepth.ui.shared import checked
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -38,6 +39,10 @@ def read(prompt: str, negative: str, shown: str = "{}") -> str:
 
 def turn_knob(asked: dict[str, Any]) -> dict[str, Any]:
     """What to show once a knob was turned; without a name, what the words say. Called by the page."""
+    try:
+        asked = checked(asked)
+    except BlurdepthError as error:
+        return _read("", "") | {"error": str(error)}
     words = _read(asked.get("prompt"), asked.get("negative"))
     if not asked.get("name") or words["condition"] is None:
         return words

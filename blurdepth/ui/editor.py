@@ -22,7 +22,7 @@ from blurdepth.images import encode_jpeg
 from blurdepth.movers import Mask
 from blurdepth.prompts import Condition
 from blurdepth.setups import Point, Setup
-from blurdepth.ui import html
+from blurdepth.ui import html, shared
 from blurdepth.workspace import Workspace
 
 _STATIC = Path(__file__).parent / "static"
@@ -72,7 +72,7 @@ def _told(work: Callable[[Workspace, Asked], Answer]) -> Callable[[Workspace, As
     @functools.wraps(work)
     def answer(workspace: Workspace, asked: Asked) -> Answer:
         try:
-            return work(workspace, asked)
+            return work(workspace, shared.checked(asked))
         except BlurdepthError as error:
             return {"error": str(error)}
 
@@ -196,6 +196,8 @@ def look_ahead(workspace: Workspace, asked: Asked) -> Answer:
         finder=desk.finder,
     )
     width = int(_number(asked, "width"))
+    if width < 0:
+        raise InputError(f"The preview is to be {width} pixels wide: use 1 or more, or 0 for the frame's own width.")
     rgb = preview(workspace, desk.frame, request, width or desk.frame.width)
     picture = base64.b64encode(encode_jpeg(rgb)).decode()
     return {"picture": f"data:image/jpeg;base64,{picture}", "note": "small" if width else "full size"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
@@ -61,6 +62,21 @@ def told(function: Callable[P, T]) -> Callable[P, T]:
 
 def _notice(error: BlurdepthError) -> gr.Error:
     return gr.Error(escape(str(error), quote=False), print_exception=False)
+
+
+def checked(asked: object) -> dict[str, Any]:
+    """What the page asks of a server function, which anybody may call with anything.
+
+    Raises:
+        InputError: it is no object, or holds what is no text in any encoding.
+    """
+    if not isinstance(asked, dict):
+        raise InputError("The page asks for something that is no object of names and values: reload it.")
+    try:
+        json.dumps(asked, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InputError("There is half a character in what the page asks for: type it again.") from error
+    return asked
 
 
 def frame_input(label: str) -> gr.File:

@@ -225,7 +225,9 @@ class GenerateTab:
         """Keep in this browser what a reload should bring back."""
         *plain, editor = values
         names = ("frame_id", "prompt", "negative", "reading", "model", "finder", "shown")
-        return {**memory, **dict(zip(names, plain, strict=True)), "setup": chosen_setup(editor)}
+        # The editor is empty while there is no depth: what was set is remembered until there is.
+        setup = chosen_setup(editor) or memory.get("setup", "")
+        return {**memory, **dict(zip(names, plain, strict=True)), "setup": setup}
 
     @property
     def restored(self) -> list[Any]:

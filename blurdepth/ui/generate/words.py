@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -59,7 +60,7 @@ class Words:
             box.input(lambda: None, None, self.entry, **LIGHT)
         self.entry.focus(lambda: gr.update(choices=self._names()), None, self.entry, **LIGHT)
         self.entry.input(told(self.turn_to), self.entry, [*words, self.name], **LIGHT)
-        self.dice.click(lambda: random.choice(self._names()), None, self.entry, **LIGHT).then(
+        self.dice.click(told(self.any_entry), None, self.entry, **LIGHT).then(
             told(self.turn_to), self.entry, [*words, self.name], **LIGHT
         )
         self.keep.click(told(self.keep_words), [self.name, *words], book, **LIGHT)
@@ -73,18 +74,25 @@ class Words:
             raise InputError(f"{name!r} is not in the prompt book any more: choose another.")
         return entry.prompt, entry.negative, entry.name
 
+    def any_entry(self) -> Any:
+        """One of the entries, which may have come since the page was loaded."""
+        names = self._names()
+        if not names:
+            raise InputError("The prompt book is empty: bring an entry back, or keep words of your own.")
+        return gr.update(choices=names, value=random.choice(names))
+
     def keep_words(self, name: str, prompt: str, negative: str) -> tuple[Any, ...]:
         """Keep the words under a name: a new entry, or other words for one that is there."""
         known = {" ".join(each.split()).casefold() for each in self._names()}
         there = " ".join(name.split()).casefold() in known
         entry = (self.prompts.change if there else self.prompts.add)(self.shipped, name, prompt, negative)
-        gr.Info(f"Kept as {entry.name}.")
+        gr.Info(escape(f"Kept as {entry.name}.", quote=False))
         return self._book(entry.name)
 
     def remove_entry(self, name: str) -> tuple[Any, ...]:
         """Take an entry out of the book; the words stay in their boxes."""
         self.prompts.remove(self.shipped, name)
-        gr.Info(f"{name} is removed.")
+        gr.Info(escape(f"{name} is removed.", quote=False))
         return self._book(None)
 
     def restore(self, name: str) -> tuple[Any, ...]:

@@ -89,6 +89,8 @@ const turn = (name, value) => {
     const {knobs, ...rest} = state();
     const answer = await server.turn_knob({...rest, name, value})
       .catch(() => ({...state(), error: 'The app does not answer: is it still running?'}));
+    const now = state();
+    if (now.prompt !== rest.prompt || now.negative !== rest.negative) return; // other words have come in the meantime
     props.value = JSON.stringify(answer);
     trigger('edit');
     draw();

@@ -3,10 +3,13 @@
 // frame, model, finder and setup. Every edit gives a new setup, so undo goes back to the one before.
 const PREVIEW_WIDTH = 416;
 const REST_MS = 250;
+const TIP_PX = 7; // on the screen
+const REACH_PX = matchMedia('(pointer: coarse)').matches ? 18 : 11;
+const SILENT = 'The app does not answer: is it still running? Once it is, go on here, or reload the page.';
 const NUDGE_PX = 4;
 const HINTS = {
   choose: 'Click a car or a person to let it move; drag the tip of its arrow to say where to and how fast.',
-  brush: 'Paint over what moves. Paint where nothing is chosen for a new mover.',
+  brush: 'Paint over what moves.',
   erase: 'Wipe away what does not belong to the chosen mover.',
 };
 
@@ -16,7 +19,8 @@ const stage = find('.bd-stage');
 const svg = find('svg');
 let asked = {};
 let sheet = null;
-let chosen = null;
+let chosen = 0; // 0: whoever is first; null: nobody, the next stroke is a new mover
+let held = false; // a pointer holds an arrow or the brush: what is drawn must stay
 let tool = 'choose';
 let past = [];
 let future = [];
@@ -28,29 +32,53 @@ const shape = (name, attributes, parent = svg) => {
   return made;
 };
 
-const say = (text) => { find('.bd-hint').textContent = text || HINTS[tool]; };
+const hint = () => (tool === 'choose' || !chosen ? HINTS[tool] : `${HINTS[tool]} This is mover ${chosen}.`);
+const say = (text) => { find('.bd-hint').textContent = text || hint(); };
+
+// Pixels of the picture in one pixel of the screen.
+const zoom = () => sheet.size[0] / (svg.getBoundingClientRect().width || sheet.size[0]);
 
 const here = (event) => {
   const box = svg.getBoundingClientRect();
-  const scale = sheet.size[0] / box.width;
+  const scale = zoom();
   return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
 };
 
-// Edits wait for each other, as each starts from the setup that the one before gave.
+// Edits wait for each other, as each starts from the setup that the one before gave. So `more` may be a function, which
+// is called when its turn comes. What was asked about a frame that is gone by then is dropped.
 let queue = Promise.resolve();
+let pending = 0;
 const ask = (action, more) => {
+  const {frame} = asked;
+  pending += 1;
   queue = queue.then(async () => {
-    root.classList.add('bd-busy');
-    const answer = await server.edit_frame({...asked, condition: window.blurdepthCondition, action, ...more})
-      .catch(() => ({error: 'The app does not answer: is it still running?'}));
-    root.classList.remove('bd-busy');
-    if (answer.error) say(answer.error);
+    const wish = frame === asked.frame && (typeof more === 'function' ? more() : more);
+    const answer = wish ? await send(action, wish) : null;
+    pending -= 1;
+    if (!answer || frame !== asked.frame) return null;
+    if (answer.error) refuse(action, answer.error);
     return answer.error ? null : answer;
   });
   return queue;
 };
 
+const send = async (action, wish) => {
+  root.classList.add('bd-busy');
+  const answer = await server.edit_frame({...asked, condition: window.blurdepthCondition, action, ...wish})
+    .catch(() => ({error: SILENT}));
+  root.classList.remove('bd-busy');
+  return answer;
+};
+
+const refuse = (action, words) => {
+  say(words);
+  const near = find('.bd-refused'); // the panel may be far below the picture
+  near.hidden = action !== 'assume' && action !== 'known';
+  near.textContent = words;
+};
+
 const edit = async (action, more) => {
+  if (action !== 'drag') aim = null;
   const answer = await ask(action, more);
   if (!answer) return draw();
   if (answer.setup !== sheet.setup) {
@@ -62,29 +90,31 @@ const edit = async (action, more) => {
 };
 
 const step = async (from, to) => {
-  if (!from.length) return;
-  const before = sheet.setup;
-  const answer = await ask('open', {setup: from[from.length - 1]});
-  if (!answer) return;
+  aim = null;
+  const answer = await ask('open', () => from.length && {setup: from[from.length - 1]});
+  if (!answer) return draw();
   from.pop();
-  to.push(before);
+  to.push(sheet.setup);
   show(answer);
 };
 
 const show = (answer) => {
   sheet = answer;
-  if (!sheet.movers.some((mover) => mover.number === chosen)) chosen = sheet.movers[0]?.number ?? null;
+  if (chosen !== null && !sheet.movers.some((mover) => mover.number === chosen)) chosen = sheet.movers[0]?.number ?? 0;
   asked = {...asked, setup: sheet.setup};
   props.value = JSON.stringify(asked);
   trigger('edit');
   say('');
-  draw();
+  find('.bd-refused').hidden = true;
+  if (!pending) draw(); // else the next answer is drawn
   lookAhead();
 };
 
 const draw = () => {
   root.hidden = !sheet;
-  if (!sheet) return;
+  root.classList.remove('bd-bare');
+  if (!sheet || held) return;
+  const focused = root.contains(document.activeElement) && document.activeElement.dataset.key;
   const [width, height] = sheet.size;
   svg.setAttribute('viewBox', `-0.5 -0.5 ${width} ${height}`);
   svg.replaceChildren();
@@ -98,9 +128,19 @@ const draw = () => {
   drawScale();
   find('[data-do=undo]').disabled = !past.length;
   find('[data-do=redo]').disabled = !future.length;
+  find('[data-do=new]').hidden = tool !== 'brush' || !chosen;
+  if (focused) focusAgain(focused);
 };
 
-const pressable = (target, label, act) => {
+// Whoever goes by keyboard stays where they were, or gets to the arrow of what they have just chosen.
+const focusAgain = (key) => {
+  if (document.activeElement?.dataset.key === key) return;
+  const at = (name) => root.querySelector(`[data-key="${name}"]`);
+  (at(key) ?? at(`tip-${chosen}`) ?? find('[data-tool=choose]')).focus({preventScroll: true});
+};
+
+const pressable = (target, key, label, act) => {
+  target.dataset.key = key;
   target.setAttribute('tabindex', '0');
   target.setAttribute('role', 'button');
   target.setAttribute('aria-label', label);
@@ -113,84 +153,109 @@ const pressable = (target, label, act) => {
 
 const drawProposal = (proposal, place) => {
   const outline = shape('path', {d: proposal.path, class: 'bd-proposal'});
-  pressable(outline, `Could move: ${place + 1}. Let it move`, () => edit('choose', {to: proposal.inside}));
+  pressable(outline, `proposal-${proposal.inside}`, `Could move: ${place + 1}. Let it move`, () => edit('choose', {to: proposal.inside}));
 };
 
 const drawMover = (mover) => {
   const group = shape('g', {class: `bd-mover bd-hue-${mover.number % 6}${mover.number === chosen ? ' bd-chosen' : ''}`});
   const body = shape('path', {d: mover.path, class: 'bd-body'}, group);
-  pressable(body, `Mover ${mover.number}, ${mover.speed} m/s ${mover.heading}`, () => pick(mover.number));
-  const unit = sheet.size[0] / 100;
+  pressable(body, `body-${mover.number}`, `Mover ${mover.number}, ${mover.speed} m/s ${mover.heading}`, () => pick(mover.number));
+  const scale = zoom();
+  const unit = Math.max(sheet.size[0] / 100, 5 * scale);
   const line = {x1: mover.from[0], y1: mover.from[1], x2: mover.to[0], y2: mover.to[1]};
   shape('line', {...line, class: 'bd-arrow-edge', 'stroke-width': unit * 0.9}, group);
   shape('line', {...line, class: 'bd-arrow', 'stroke-width': unit * 0.45}, group);
-  const tip = shape('circle', {cx: mover.to[0], cy: mover.to[1], r: unit * 0.9, class: 'bd-tip', tabindex: 0, role: 'slider',
+  // An arrow may end outside the picture; its tip waits at the border.
+  const [cx, cy] = mover.to.map((each, axis) => Math.min(Math.max(each, TIP_PX * scale), sheet.size[axis] - TIP_PX * scale));
+  const reach = shape('circle', {cx, cy, r: REACH_PX * scale, class: 'bd-reach'}, group);
+  const tip = shape('circle', {cx, cy, r: Math.max(unit * 0.9, TIP_PX * scale), class: 'bd-tip', tabindex: 0, role: 'slider',
     'aria-label': `Tip of the arrow of mover ${mover.number}; the arrow keys move it`, 'aria-valuenow': mover.speed,
-    'aria-valuetext': `${mover.speed} m/s ${mover.heading}`}, group);
-  tip.addEventListener('pointerdown', (event) => startDrag(event, mover, group));
+    'aria-valuemin': 0, 'aria-valuemax': 60, 'aria-valuetext': `${mover.speed} m/s ${mover.heading}`}, group);
+  tip.dataset.key = `tip-${mover.number}`;
+  for (const each of [reach, tip]) each.addEventListener('pointerdown', (event) => startDrag(event, mover, group));
   tip.addEventListener('keydown', (event) => nudge(event, mover));
 };
 
-const pick = (number) => { chosen = number; draw(); };
+const pick = (number) => {
+  chosen = number;
+  say('');
+  draw();
+};
 
 const startDrag = (event, mover, group) => {
   event.preventDefault();
   event.stopPropagation();
+  if (event.button || held) return;
   chosen = mover.number;
+  aim = null;
   follow(event, (to) => {
     group.querySelectorAll('line').forEach((line) => { line.setAttribute('x2', to[0]); line.setAttribute('y2', to[1]); });
-    group.querySelector('circle').setAttribute('cx', to[0]);
-    group.querySelector('circle').setAttribute('cy', to[1]);
+    group.querySelectorAll('circle').forEach((end) => { end.setAttribute('cx', to[0]); end.setAttribute('cy', to[1]); });
     lookAhead({mover: mover.number, to});
-  }, (to) => edit('drag', {mover: mover.number, to}));
+  }, (to, moved) => (moved ? edit('drag', {mover: mover.number, to}) : pick(mover.number)));
 };
 
-const nudge = async (event, mover) => {
+// Where the keys want a tip to be. It is not where the tip is: a nearly level arrow is held level.
+let aim = null;
+const nudge = (event, mover) => {
   const [dx, dy] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key] ?? [0, 0];
   if (!dx && !dy) return;
   event.preventDefault();
-  await edit('drag', {mover: mover.number, to: [mover.to[0] + dx * NUDGE_PX, mover.to[1] + dy * NUDGE_PX]});
-  [...svg.querySelectorAll('.bd-mover')][sheet.movers.findIndex((each) => each.number === mover.number)]
-    ?.querySelector('circle').focus();
+  if (aim?.number !== mover.number) aim = {number: mover.number, to: mover.to};
+  aim.to = [aim.to[0] + dx * NUDGE_PX, aim.to[1] + dy * NUDGE_PX];
+  edit('drag', {mover: mover.number, to: aim.to});
 };
 
 // From here on the pointer belongs to the picture, wherever it goes, until it is lifted or taken away.
-const follow = (event, moved, done) => {
-  svg.setPointerCapture(event.pointerId);
-  const onMove = (next) => moved(here(next));
+const follow = (event, move, done) => {
+  const {frame} = asked;
+  const ended = new AbortController();
+  const on = (name, act) => svg.addEventListener(name, (next) => {
+    if (next.pointerId === event.pointerId) act(next);
+  }, {signal: ended.signal});
+  let moved = false;
+  const gone = () => !sheet || frame !== asked.frame;
   const stop = (next) => {
-    svg.removeEventListener('pointermove', onMove);
-    svg.removeEventListener('pointerup', stop);
-    svg.removeEventListener('pointercancel', stop);
-    if (next.type === 'pointerup') done(here(next));
+    ended.abort();
+    held = false;
+    if (next.type === 'pointerup' && !gone()) done(here(next), moved);
     else draw();
   };
-  svg.addEventListener('pointermove', onMove);
-  svg.addEventListener('pointerup', stop);
-  svg.addEventListener('pointercancel', stop);
+  held = true;
+  svg.setPointerCapture(event.pointerId);
+  on('pointermove', (next) => {
+    if (gone()) return stop(next);
+    moved = true;
+    move(here(next));
+  });
+  on('pointerup', stop);
+  on('pointercancel', stop);
 };
 
 const brushRadius = () => (Number(find('.bd-size input').value) * sheet.size[0]) / 1242;
 
 svg.addEventListener('pointerdown', (event) => {
-  if (!sheet || event.button) return;
+  if (!sheet || event.button || held) return;
   event.preventDefault();
   const at = here(event);
   if (tool === 'choose') {
     const touched = sheet.movers.find((_mover, place) => svg.querySelectorAll('.bd-mover')[place].contains(event.target));
     return touched ? pick(touched.number) : edit('choose', {to: at});
   }
+  if (tool === 'erase' && !chosen) return say('Nobody moves yet, so there is nothing to wipe away.');
+  const mover = chosen || null;
   const points = [at];
   const trace = shape('polyline', {points: at.join(), class: `bd-trace bd-${tool}`, 'stroke-width': 2 * brushRadius()});
   const extend = (to) => { points.push(to); trace.setAttribute('points', points.map((each) => each.join()).join(' ')); };
   extend(at);
-  follow(event, extend, () => edit('paint', {mover: chosen, points, radius: brushRadius(), erase: tool === 'erase'}));
+  follow(event, extend, () => edit('paint', {mover, points, radius: brushRadius(), erase: tool === 'erase'}));
 });
 
 svg.addEventListener('dblclick', (event) => event.preventDefault());
 
 const drawList = () => {
   const list = find('.bd-movers');
+  if (list.querySelector('input:active')) return; // it is in the hand
   list.replaceChildren();
   for (const mover of sheet.movers) {
     const row = document.createElement('div');
@@ -198,6 +263,8 @@ const drawList = () => {
     row.innerHTML = '<i></i><button type="button" class="bd-name"></button><input type="range" min="0" max="60" step="0.5">'
       + '<output></output><button type="button" class="bd-remove">Remove</button>';
     const [name, slider, output, remove] = ['.bd-name', 'input', 'output', '.bd-remove'].map((each) => row.querySelector(each));
+    for (const [part, key] of [[name, 'name'], [slider, 'speed'], [remove, 'remove']]) part.dataset.key = `${key}-${mover.number}`;
+    name.setAttribute('aria-pressed', mover.number === chosen);
     name.textContent = `Mover ${mover.number}`;
     name.addEventListener('click', () => pick(mover.number));
     slider.value = mover.speed;
@@ -222,14 +289,14 @@ const drawScale = () => {
     input.value = sheet.scale[input.dataset.scale];
     input.closest('label').hidden = !sheet.relative && input.dataset.scale !== 'fov_x_deg';
   });
-  find('.bd-known').hidden = !sheet.relative || chosen === null;
+  find('.bd-known').hidden = !sheet.relative || !chosen;
 };
 
 // The preview: small at once, whole as soon as nothing has changed for a moment; one request at a time.
 let wanted = null;
 let looking = false;
 const lookAhead = (more = {}) => {
-  wanted = {more, width: PREVIEW_WIDTH};
+  wanted = {more, width: PREVIEW_WIDTH, frame: asked.frame};
   if (!looking) look();
 };
 
@@ -238,6 +305,10 @@ const look = async () => {
   const note = find('.bd-preview .bd-note');
   while (wanted) {
     const request = wanted;
+    if (request.frame !== asked.frame) {
+      wanted = null;
+      break;
+    }
     const condition = window.blurdepthCondition;
     if (!condition) {
       note.textContent = 'comes with a prompt that is understood';
@@ -246,7 +317,8 @@ const look = async () => {
     }
     note.textContent = 'being made…';
     const answer = await server.preview_frame({...asked, condition, width: request.width, ...request.more})
-      .catch(() => ({error: 'The app does not answer: is it still running?'}));
+      .catch(() => ({error: SILENT}));
+    if (request.frame !== asked.frame) continue;
     if (answer.picture) find('.bd-preview img').src = answer.picture;
     note.textContent = answer.error ?? answer.note;
     if (wanted !== request) continue;
@@ -260,6 +332,7 @@ const look = async () => {
 root.addEventListener('click', (event) => {
   const button = event.target.closest('button');
   if (button?.dataset.tool) choose(button.dataset.tool);
+  if (button?.dataset.do === 'new') pick(null);
   if (button?.dataset.do === 'undo') step(past, future);
   if (button?.dataset.do === 'redo') step(future, past);
   if (button?.dataset.do === 'known') edit('known', {mover: chosen, height: Number(find('.bd-known input').value)});
@@ -269,6 +342,7 @@ const choose = (name) => {
   tool = name;
   root.querySelectorAll('[data-tool]').forEach((each) => each.setAttribute('aria-pressed', each.dataset.tool === name));
   find('.bd-size').hidden = name === 'choose';
+  find('[data-do=new]').hidden = name !== 'brush' || !chosen;
   stage.dataset.tool = name;
   say('');
 };
@@ -282,19 +356,27 @@ document.addEventListener('blurdepth-condition', () => {
   ask('open', {}).then((answer) => {
     if (!answer) return;
     sheet = answer; // the arrows are as long as the exposure makes them
-    draw();
+    if (!pending) draw();
     lookAhead();
   });
 });
 
+new ResizeObserver(() => { if (sheet) draw(); }).observe(stage); // tips are as large on the screen
+
 const load = async () => {
   const next = JSON.parse(props.value || '{}');
   if (['frame', 'model', 'finder', 'setup'].every((name) => next[name] === asked[name])) return;
-  if (next.frame !== asked.frame) [past, future, chosen, sheet] = [[], [], null, null];
+  if (next.frame !== asked.frame) {
+    [past, future, chosen, sheet, aim, held] = [[], [], 0, null, null, false];
+    find('.bd-preview img').removeAttribute('src');
+  }
   asked = next;
   if (!asked.frame) return draw();
   const answer = await ask('open', {});
-  if (answer) show(answer);
+  if (answer) return show(answer);
+  if (sheet || asked !== next) return;
+  root.hidden = false; // only the reason
+  root.classList.add('bd-bare');
 };
 
 say('');
