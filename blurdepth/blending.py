@@ -69,9 +69,16 @@ def blend_clip(
         teacher, values = workspace.estimate(frame, request.model)
         inverse_depths.append(values)
         yield BlendStep(done, total, f"depth of frame {done} of {len(frames)}")
-    middle, drifting = request.shutter.middle - request.shutter.start, teacher.kind == "affine_inverse_depth"
+    middle, drifting = request.shutter.middle - request.shutter.start, teacher.relative
     _, inverse_depths[middle] = workspace.metres(frames[middle], request.model, request.scale)
-    blending = Blending(pictures, inverse_depths, request.shutter.shape, align=request.align, drifting=drifting)
+    blending = Blending(
+        pictures,
+        inverse_depths,
+        request.shutter.shape,
+        align=request.align,
+        drifting=drifting,
+        first=request.shutter.start,
+    )
     for done in blending.steps():
         yield BlendStep(len(frames) + done, total, f"motion {done} of {len(frames) - 1}")
     about = {"clip": clip.name, "frames": list(numbers), "shutter": asdict(request.shutter)}

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurdepth.depth import BLURRED, INVALID, MIXED, STATIC, fit_affine
+from blurdepth.depth import MIXED, fit_affine
 from blurdepth.errors import InputError
 from blurdepth.exposure.moments import WORLD_STEP_PX
-from blurdepth.exposure.result import MIXED_SPREAD
+from blurdepth.exposure.result import BLURRED_PX, MIXED_SPREAD, label_regions
 from blurdepth.exposure.simulate import MIN_IN_VIEW, boost_highlights
 from blurdepth.images import Rgb, srgb_to_linear
 from blurdepth.inbetween import (
@@ -69,17 +69,15 @@ def regions(exposure: BurstExposure) -> NDArray[np.uint8]:
 
     Unlike in a simulated exposure, a spread without motion is the teacher's unrest and doesn't make a pixel MIXED.
     """
-    kinds = np.where(exposure.flow_px >= 1, BLURRED, STATIC).astype(np.uint8)
-    kinds[(exposure.spread > MIXED_SPREAD) & (kinds == BLURRED)] = MIXED
-    kinds[~exposure.valid] = INVALID
-    return kinds
+    blurred = exposure.flow_px >= BLURRED_PX
+    return label_regions(blurred, blurred & (exposure.spread > MIXED_SPREAD), exposure.valid)
 
 
 def score(exposure: BurstExposure) -> dict[str, float]:
     """What is worth knowing of it: "blur_px" (95th percentile of the motion in what moved), "mixed_share",
     "subframes", "step_px".
     """
-    moved = exposure.flow_px[exposure.flow_px >= 1]
+    moved = exposure.flow_px[exposure.flow_px >= BLURRED_PX]
     return {
         "blur_px": round(float(np.percentile(moved, 95)), 2) if moved.size else 0.0,
         "mixed_share": round(float((regions(exposure) == MIXED).mean()), 4),
@@ -145,7 +143,7 @@ def blend(
 
 
 class Blending:
-    """`blend`, step by step. For the arguments and the errors see there."""
+    """`blend`, step by step. For the arguments and the errors see there; `first` is that of `check_frames`."""
 
     def __init__(
         self,
@@ -155,9 +153,10 @@ class Blending:
         *,
         align: bool = False,
         drifting: bool = True,
+        first: int = 0,
     ) -> None:
-        _check_depths(frames, inverse_depths, drifting)
-        self._burst = _Burst(frames, inverse_depths, align, drifting)
+        _check_depths(frames, inverse_depths, drifting, first)
+        self._burst = _Burst(frames, inverse_depths, align, drifting, first)
         self._sum = _Sum(frames[0].shape[:2])
         self._shape, self._last = shape, len(frames) - 1
 
@@ -177,15 +176,19 @@ class Blending:
         return self._sum.finish(self._last)
 
 
-def _check_depths(frames: Sequence[Rgb], inverse_depths: Sequence[F32], drifting: bool) -> None:
+def _check_depths(frames: Sequence[Rgb], inverse_depths: Sequence[F32], drifting: bool, first: int) -> None:
     if len(inverse_depths) != len(frames):
         raise InputError(f"{len(frames)} frames but {len(inverse_depths)} depths: give one depth a frame.")
     for number, (frame, depth) in enumerate(zip(frames, inverse_depths, strict=True)):
         if depth.shape != frame.shape[:2]:
-            raise InputError(f"Frame {number} is {frame.shape[:2]} but its depth {depth.shape}: estimate it again.")
+            raise InputError(
+                f"Frame {first + number} is {frame.shape[:2]} but its depth {depth.shape}: estimate it again."
+            )
         signed = drifting and number != (len(frames) - 1) // 2
         if not np.isfinite(depth).all() or (depth.min() < 0 and not signed):
-            raise InputError(f"The depth of frame {number} has values that are negative or not finite: mend them.")
+            raise InputError(
+                f"The depth of frame {first + number} has values that are negative or not finite: mend them."
+            )
 
 
 def _outwards(middle: int, last: int) -> Iterator[tuple[int, int]]:
@@ -200,7 +203,10 @@ class _Burst:
     Pairs must be asked for from the middle outwards, as the scale is handed on from neighbour to neighbour.
     """
 
-    def __init__(self, frames: Sequence[Rgb], inverse_depths: Sequence[F32], align: bool, drifting: bool) -> None:
+    def __init__(
+        self, frames: Sequence[Rgb], inverse_depths: Sequence[F32], align: bool, drifting: bool, first: int
+    ) -> None:
+        self._first = first
         self._frames, self._depths, self._align, self._drifting = frames, inverse_depths, align, drifting
         self._middle = (len(frames) - 1) // 2
         self._still = gray(frames[self._middle])
@@ -220,7 +226,8 @@ class _Burst:
             shake = find_shake(self._still, grey)
         except InputError as error:
             raise InputError(
-                f"Frame {number} can't be laid over frame {self._middle} ({error}): turn the alignment off."
+                f"Frame {self._first + number} can't be laid over frame {self._first + self._middle} ({error}): "
+                "turn the alignment off."
             ) from error
         size, how = grey.shape[::-1], cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         look = np.maximum(cv2.warpPerspective(look, shake, size, flags=how), 0)
@@ -260,7 +267,8 @@ class _Burst:
             line = fit_affine(depth_there, wanted, following)
         if line.scale <= 0 and float(np.ptp(wanted)) > 0 and float(np.ptp(depth)) > 0:
             raise InputError(
-                f"The depth of frame {number} has nothing in common with its neighbour's: use a better depth model."
+                f"The depth of frame {self._first + number} has nothing in common with its neighbour's: "
+                "use a better depth model."
             )
         return np.maximum(line.apply(depth), self._reference[..., 3].min())
 

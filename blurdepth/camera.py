@@ -19,10 +19,10 @@ ZERO: Vector = (0.0, 0.0, 0.0)
 Shutter = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 SHUTTERS: dict[str, Shutter] = {
     "box": np.ones_like,
-    "trapezoid": lambda t: np.clip(4 * (0.5 - np.abs(t)), 0, 1),
-    "triangle": lambda t: 1 - 2 * np.abs(t),
+    "trapezoid": lambda t: np.clip(4 * (0.5 - np.abs(t)), 0, 1) / 0.75,
+    "triangle": lambda t: 2 - 4 * np.abs(t),
 }
-"""Weight over time, -0.5 to 0.5, not yet normed: an electronic shutter; a leaf shutter that takes a quarter of the
+"""Weight over time, -0.5 to 0.5, with mean 1: an electronic shutter; a leaf shutter that takes a quarter of the
 exposure to open and as long to close; and one that turns as soon as it is open."""
 MAX_READOUT = 4.0
 
@@ -85,9 +85,26 @@ class Motion:
             raise InputError(f"The shutter {self.shutter!r} is not known: use one of {', '.join(SHUTTERS)}.")
         if not 0 <= self.readout <= MAX_READOUT:
             raise InputError(f"readout is {self.readout}: give exposures between 0 and {MAX_READOUT:g}.")
-        for number in self.objects:
+        self._check_vector("translation_m", self.translation_m)
+        self._check_vector("rotation_deg", self.rotation_deg)
+        for number, move in self.objects.items():
             if not 1 <= number <= 255:
                 raise InputError(f"The object id {number} is not between 1 and 255 (0 is the static world).")
+            self._check_vector(f"The motion of object {number}", move)
+
+    @staticmethod
+    def _check_vector(name: str, vector: Vector) -> None:
+        if not all(math.isfinite(part) for part in vector):
+            raise InputError(f"{name} is {vector}: give three finite numbers.")
+
+    @property
+    def latest(self) -> float:
+        """When the shutter of the last row closes, in exposures after the middle; the first row's opens as long before.
+
+        >>> Motion(80.0).latest, Motion(80.0, readout=1.0).latest
+        (0.5, 1.0)
+        """
+        return (1 + self.readout) / 2
 
     def to_json(self) -> dict[str, Any]:
         """The motion in the form of MOTION.json, the inverse of `motion_from_json`."""
@@ -211,7 +228,7 @@ class ScaleAssumption:
         return asdict(self)
 
 
-_SCALE_RANGES = {"camera_height_m": (0.2, 20.0), "fov_x_deg": (20.0, 150.0), "far_m": (10.0, 1000.0)}
+SCALE_RANGES = {"camera_height_m": (0.2, 20.0), "fov_x_deg": (20.0, 150.0), "far_m": (10.0, 1000.0)}
 
 
 def scale_from_json(value: object) -> ScaleAssumption:
@@ -220,10 +237,10 @@ def scale_from_json(value: object) -> ScaleAssumption:
     Raises:
         InputError: it has names that mean nothing, or a value is outside its range.
     """
-    given = _members(value, "The scale", set(_SCALE_RANGES))
+    given = _members(value, "The scale", set(SCALE_RANGES))
     numbers = {name: _number(number, name) for name, number in given.items()}
     for name, number in numbers.items():
-        low, high = _SCALE_RANGES[name]
+        low, high = SCALE_RANGES[name]
         if not low <= number <= high:
             raise InputError(f"{name} is {number:g}: use {low:g} to {high:g}.")
     return ScaleAssumption(**numbers)

@@ -12,6 +12,7 @@ from blurdepth.errors import InputError
 from blurdepth.generators.exposure import HEADINGS
 from blurdepth.movers import Ids, Mask, Stroke, mend_mask, mover_at
 from blurdepth.prompts import Condition
+from blurdepth.prompts.condition import MAX_SPEED_MPS
 from blurdepth.setups import (
     F32,
     SMALLEST_PX,
@@ -95,7 +96,9 @@ class Desk:
         return self._moving(number, self.view.velocity(self._mask(number), to))
 
     def speed(self, number: int, speed_mps: float) -> Setup:
-        """Let a mover go at this speed where it was going."""
+        """Let a mover go at this speed, 0 to 60 m/s, where it was going."""
+        if not 0 <= speed_mps <= MAX_SPEED_MPS:
+            raise InputError(f"The speed is {speed_mps:g} m/s: use 0 to {MAX_SPEED_MPS:g}.")
         velocity = np.array(self.setup.velocities_mps[self._known(number)])
         length = float(np.linalg.norm(velocity))
         heading = velocity / length if length else np.array(HEADINGS["right"])

@@ -98,8 +98,7 @@ def generate(workspace: Workspace, frame: Frame, request: GenerationRequest) -> 
             yield workspace.store.samples.sample(sample_id)
             continue
         plan = plan_variant(inverse_depth, condition, seed, request.scale, movers)
-        true_scale = teacher.kind != "affine_inverse_depth"
-        variant = take_variant(rgb, inverse_depth, movers.ids, plan, request.scale, true_scale)
+        variant = take_variant(rgb, inverse_depth, movers.ids, plan, request.scale, not teacher.relative)
         notes: dict[str, object] = {"condition": plan.condition.to_json(), "motion": plan.motion.to_json()}
         if plan.camera_instead:
             notes["camera_instead"] = True
@@ -120,7 +119,7 @@ def generate(workspace: Workspace, frame: Frame, request: GenerationRequest) -> 
 def preview(workspace: Workspace, frame: Frame, request: GenerationRequest, width: int) -> Rgb:
     """The first variant of a request as it would come out, at most `width` pixels wide; nothing is kept.
 
-    The words of the request are not read: its condition must be given.
+    The words of the request are read only where it has no condition by hand.
     """
     condition = request.condition or request.read()
     teacher, inverse_depth = workspace.metres(frame, request.model, request.scale)
@@ -133,8 +132,7 @@ def preview(workspace: Workspace, frame: Frame, request: GenerationRequest, widt
         ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
         seen = {number: way for number, way in plan.motion.objects.items() if (ids == number).any()}
         plan = replace(plan, motion=replace(plan.motion, objects=seen))
-    true_scale = teacher.kind != "affine_inverse_depth"
-    return take_variant(rgb, inverse_depth, ids, plan, request.scale, true_scale).rgb
+    return take_variant(rgb, inverse_depth, ids, plan, request.scale, not teacher.relative).rgb
 
 
 def _movers(workspace: Workspace, frame: Frame, request: GenerationRequest, condition: Condition) -> Movers:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurdepth.camera import Pinhole, ScaleAssumption, Vector
+from blurdepth.camera import SCALE_RANGES, Pinhole, ScaleAssumption, Vector
 from blurdepth.errors import InputError
 from blurdepth.images import content_hash
 from blurdepth.movers import Ids, Mask
@@ -27,7 +27,6 @@ Point = tuple[float, float]
 MAX_MOVERS = 20
 LEVEL = 0.27
 """Rise by run up to which an arrow counts as level: about 15 degrees."""
-CAMERA_HEIGHTS_M = (0.2, 20.0)
 SMALLEST_PX = 12
 """Fewer pixels than this can't be seen to move."""
 
@@ -185,7 +184,7 @@ def scale_by_known_height(
     Raises:
         InputError: no camera height from 0.2 to 20 m makes it so.
     """
-    low, high = (math.log(each) for each in CAMERA_HEIGHTS_M)
+    low, high = (math.log(each) for each in SCALE_RANGES["camera_height_m"])
 
     def too_tall(log_height: float) -> bool:
         scale = replace(view.scale, camera_height_m=math.exp(log_height))

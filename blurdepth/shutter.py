@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from blurdepth.camera import SHUTTERS
 from blurdepth.errors import InputError
 
 Shape = Literal["box", "triangle"]
@@ -101,8 +102,7 @@ def moment_weights(begin: float, end: float, steps: int, shape: Shape) -> NDArra
     fine = 8
     place = (np.arange(steps * fine) + 0.5) / fine
     time = begin + (end - begin) * place / steps
-    open_ = np.ones_like(time) if shape == "box" else 2 * (1 - np.abs(2 * time - 1))
-    open_ *= (end - begin) / place.size
+    open_ = SHUTTERS[shape](time - 0.5) * (end - begin) / place.size
     left = np.floor(place).astype(int)
     before = np.bincount(left, open_ * (left + 1 - place), minlength=steps + 1)
     after = np.bincount(left + 1, open_ * (place - left), minlength=steps + 1)

@@ -157,7 +157,7 @@ class Workspace:
     def metres(self, frame: Frame, model: str, scale: ScaleAssumption) -> tuple[Prediction, NDArray[np.float32]]:
         """A model's depth of a frame in 1/m, (H, W): as predicted, or by the assumption of scale."""
         prediction, values = self.estimate(frame, model)
-        if prediction.kind == "affine_inverse_depth":
+        if prediction.relative:
             near_m, far_m = scale.range_m(frame.width, frame.height)
             values = metres_from_affine(values, near_m, far_m)
         return prediction, values
@@ -181,7 +181,7 @@ class Workspace:
         """
         if finder:
             segmenter = self.segmenter(finder)
-            name = f"movers/{segmenter.revision}/{frame.image}"
+            name = f"movers/{__version__}/{segmenter.revision}/{frame.image}"
             return self._kept_ids(name, frame, lambda rgb: to_ids(segmenter.propose(rgb), rgb.shape[:2]))
         prediction, values = self.estimate(frame, model)
         name = f"movers/{__version__}/{prediction.array.removesuffix('.npy')}.png"

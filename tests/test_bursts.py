@@ -214,6 +214,13 @@ def test_bad_frames_are_refused(frames: list[Rgb], depths: list[F32], words: str
         blend(frames, depths)
 
 
+def test_messages_count_frames_as_the_clip_does() -> None:
+    frames, depths = crossing(3, 4)
+    depths[2] = depths[2] * np.float32(np.nan)
+    with pytest.raises(InputError, match="depth of frame 12 "):
+        Blending(frames, depths, first=10)
+
+
 def test_depth_that_is_mirrored_is_refused() -> None:
     frames = [texture(HEIGHT, WIDTH)] * 2
     with pytest.raises(InputError, match="frame 1 has nothing in common"):

@@ -1,13 +1,15 @@
 """MOTION.json: what is read, and what is refused."""
 
 import json
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blurdepth.camera import Motion, ScaleAssumption, motion_from_json
+from blurdepth.camera import SHUTTERS, Motion, ScaleAssumption, motion_from_json
 from blurdepth.errors import InputError
 
 NUMBERS = st.floats(-100, 100)
@@ -63,3 +65,25 @@ def test_the_assumed_range_is_never_empty() -> None:
     assert ScaleAssumption().range_m(1242, 375) == (pytest.approx(6.5, abs=0.1), 80)
     near_m, far_m = ScaleAssumption().range_m(8000, 120)
     assert far_m == 2 * near_m > 80
+
+
+@pytest.mark.parametrize("shutter", SHUTTERS)
+def test_every_shutter_lets_through_as_much_light_as_one_that_is_open_all_the_time(shutter: str) -> None:
+    moments = (np.arange(1000) + 0.5) / 1000 - 0.5
+    weights = SHUTTERS[shutter](moments)
+    assert weights.mean() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(weights, weights[::-1], atol=1e-12)
+    assert (weights >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"translation_m": (0.0, math.nan, 0.0)}, "translation_m is .*nan"),
+        ({"rotation_deg": (math.inf, 0.0, 0.0)}, "rotation_deg is .*inf"),
+        ({"objects": {3: (0.0, 0.0, math.nan)}}, "object 3 is .*nan"),
+    ],
+)
+def test_a_motion_that_is_no_number_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Motion(80.0, **values)

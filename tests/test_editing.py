@@ -83,6 +83,12 @@ def test_speed_keeps_the_heading(desk: Desk) -> None:
     assert after / 20 == pytest.approx(before / np.linalg.norm(before))
 
 
+@pytest.mark.parametrize("speed", [-1.0, 61.0, float("nan")])
+def test_a_speed_that_nothing_has_is_refused_with_its_value(desk: Desk, speed: float) -> None:
+    with pytest.raises(InputError, match=f"The speed is {speed:g} m/s: use 0 to 60"):
+        painted(desk).speed(1, speed)
+
+
 def test_removing_one_leaves_the_others(desk: Desk) -> None:
     two = painted(painted(desk), None, x=140.0)
     after = replace(two, setup=two.remove(1))

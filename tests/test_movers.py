@@ -19,7 +19,6 @@ from blurdepth.movers import (
     find_movers,
     mend_mask,
     mover_at,
-    paint_mask,
     propose_movers,
     to_ids,
 )
@@ -227,8 +226,9 @@ def test_a_stroke_paints_what_is_within_its_radius_and_nothing_else(points: tupl
 
 def test_strokes_count_in_their_order() -> None:
     dab, rubber = Stroke(((5, 5),), 3), Stroke(((5, 5),), 3, erase=True)
-    assert not paint_mask((10, 10), [dab, rubber]).any()
-    assert np.array_equal(paint_mask((10, 10), [rubber, dab]), paint_mask((10, 10), [dab]))
+    nothing = np.zeros((10, 10), bool)
+    assert not mend_mask(nothing, [dab, rubber]).any()
+    assert np.array_equal(mend_mask(nothing, [rubber, dab]), mend_mask(nothing, [dab]))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_strokes_count_in_their_order() -> None:
 )
 def test_strokes_that_are_none_are_refused(stroke: Stroke) -> None:
     with pytest.raises(InputError, match=r"stroke|brush"):
-        paint_mask((10, 10), [stroke])
+        mend_mask(np.zeros((10, 10), bool), [stroke])
 
 
 def test_the_ground_of_exact_depth_is_found_to_a_few_rows(rendered: list) -> None:

@@ -10,8 +10,8 @@
 `arrays` and `cutouts` are the forms in which layers go from 1 to 3, `result` is what comes out.
 """
 
-from blurdepth.exposure.moments import choose_subframes, motion_flow
+from blurdepth.exposure.moments import motion_flow
 from blurdepth.exposure.result import Exposure, regions
 from blurdepth.exposure.simulate import expose, warm_up
 
-__all__ = ["Exposure", "choose_subframes", "expose", "motion_flow", "regions", "warm_up"]
+__all__ = ["Exposure", "expose", "motion_flow", "regions", "warm_up"]

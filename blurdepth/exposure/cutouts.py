@@ -79,7 +79,7 @@ def _swept(part: Cutout, camera: Pinhole, motion: Motion) -> tuple[int, int, int
     (left, top), (height, width) = part.corner, part.inverse_depth.shape
     x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in (width, height)))
     points = x + left, y + top, part.inverse_depth
-    travel, last = against(motion, part.number), (1 + motion.readout) / 2
+    travel, last = against(motion, part.number), motion.latest
     if (1 - abs(travel[2]) * last * points[2]).min() < NEAREST:
         return 0, camera.height, 0, camera.width
     at = [project(camera, points, travel, motion.rotation_deg, t) for t in (-last, 0.0, last)]

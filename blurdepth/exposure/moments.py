@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -77,16 +75,6 @@ def motion_flow(camera: Pinhole, inverse_depth: F32, motion: Motion, ids: NDArra
         here, travel = ids == number, against(motion, number)
         flow[here] = flow_of(travel, x[here], y[here], inverse_depth[here]) if turns or any(travel) else 0
     return flow
-
-
-def choose_subframes(flow_px: F32, layer_ids: NDArray[np.uint8]) -> int:
-    """Sub-frames that keep steps at about 1.5 px in the layer that moves most.
-
-    >>> choose_subframes(np.full((4, 4), 30, np.float32), np.zeros((4, 4), np.uint8))
-    20
-    """
-    longest = max(float(np.percentile(flow_px[layer_ids == n], 99)) for n in np.unique(layer_ids))
-    return int(np.clip(math.ceil(longest / MOVER_STEP_PX), MIN_SUBFRAMES, MAX_SUBFRAMES))
 
 
 def tile_moments(world_px: F32, movers_px: F32, edges: Mask, motion: Motion, subframes: int | None) -> Moments:

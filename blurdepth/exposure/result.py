@@ -12,6 +12,8 @@ from blurdepth.depth import BLURRED, INVALID, MIXED, STATIC
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+BLURRED_PX = 1.0
+"""Motion over the exposure from which a pixel is blurred."""
 MIXED_SPREAD = 0.05
 """Spread of the inverse depth, as a share of its mean, above which a pixel holds several depths."""
 
@@ -60,8 +62,11 @@ class Exposure:
 
 def regions(exposure: Exposure) -> NDArray[np.uint8]:
     """(H, W): which pixels are STATIC, BLURRED (moved by 1 px or more), MIXED (spread over 5 %), INVALID."""
-    kinds = np.where(exposure.flow_px >= 1, BLURRED, STATIC).astype(np.uint8)
-    kinds[exposure.moving_fraction > 0] = BLURRED
-    kinds[exposure.spread > MIXED_SPREAD] = MIXED
-    kinds[~exposure.valid] = INVALID
-    return kinds
+    blurred = (exposure.flow_px >= BLURRED_PX) | (exposure.moving_fraction > 0)
+    return label_regions(blurred, exposure.spread > MIXED_SPREAD, exposure.valid)
+
+
+def label_regions(blurred: Mask, mixed: Mask, valid: Mask) -> NDArray[np.uint8]:
+    """Three (H, W) masks as one map: INVALID goes before MIXED, MIXED before BLURRED, and the rest is STATIC."""
+    kinds = np.where(mixed, MIXED, np.where(blurred, BLURRED, STATIC))
+    return np.where(valid, kinds, INVALID).astype(np.uint8)

@@ -30,7 +30,7 @@ from blurdepth.exposure.arrays import (
 )
 from blurdepth.exposure.cutouts import Cutout, pool
 from blurdepth.exposure.layers import cut_world, take_out_movers
-from blurdepth.exposure.moments import against, motion_flow, tile_moments
+from blurdepth.exposure.moments import MAX_SUBFRAMES, WORLD_STEP_PX, against, motion_flow, tile_moments
 from blurdepth.exposure.result import Exposure
 from blurdepth.exposure.shadows import find_shadows
 
@@ -39,7 +39,6 @@ Ids = NDArray[np.uint8]
 
 MIN_IN_VIEW = 0.9
 MAX_THREADS = 8
-MAX_FLOW_PX = 192.0
 HIGHLIGHT, HIGHLIGHT_GAIN = np.float32(0.956), np.float32(4.0)
 DARK = np.float32(0.35)
 
@@ -82,7 +81,7 @@ def expose(
     bodies = pool(movers, 5, partial(against, motion), camera, motion)
     shades = pool(shadows, 1, motion.objects.__getitem__, camera, motion)
     flow = motion_flow(camera, inverse_depth, motion, ids)
-    longest = _longest(flow, ids, [(movers, bodies), (shadows, shades)])
+    longest = _longest(flow, ids, motion.latest, [(movers, bodies), (shadows, shades)])
     edges = world.front[..., 4] > world.front[..., 5]
     moments = tile_moments(*longest, edges, motion, subframes)
     lens = Lens(camera.focal_px, *camera.centre_px, *motion.translation_m, not still)
@@ -126,7 +125,9 @@ def _check(linear: F32, inverse_depth: F32, motion: Motion, object_ids: Ids | No
     """The ids of what moves by itself, or the InputError of `expose`."""
     shape = inverse_depth.shape
     if linear.shape != (*shape, 3):
-        raise InputError(f"The frame is {linear.shape[:2]} but its depth is {shape}: make them the same size.")
+        raise InputError(
+            f"The frame is {linear.shape} but its depth is {shape}: make them the same size, and the frame RGB."
+        )
     if not np.isfinite(linear).all():
         raise InputError("The frame has values that are not finite: replace them.")
     if not np.isfinite(inverse_depth).all() or inverse_depth.min() < 0:
@@ -148,7 +149,7 @@ def _check(linear: F32, inverse_depth: F32, motion: Motion, object_ids: Ids | No
 
 def _shift(camera: Pinhole, motion: Motion) -> F32:
     """(H, W) how far a point of inverse depth 1 shifts until the shutter of the last row closes, pixel metres."""
-    right, down, forward = (abs(part) * (1 + motion.readout) / 2 for part in motion.translation_m)
+    right, down, forward = (abs(part) * motion.latest for part in motion.translation_m)
     cx, cy = camera.centre_px
     x = np.abs(np.arange(camera.width, dtype=np.float32)[None] - np.float32(cx))
     y = np.abs(np.arange(camera.height, dtype=np.float32)[:, None] - np.float32(cy))
@@ -158,11 +159,12 @@ def _shift(camera: Pinhole, motion: Motion) -> F32:
     )
 
 
-def _longest(flow: F32, ids: Ids, layers: Sequence[tuple[Sequence[Cutout], Cutouts]]) -> tuple[F32, F32]:
+def _longest(flow: F32, ids: Ids, latest: float, layers: Sequence[tuple[Sequence[Cutout], Cutouts]]) -> tuple[F32, F32]:
     """(H, W) the longest motion of the world, and of cut-outs, that may be seen at each pixel, pixels."""
-    length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_FLOW_PX))
+    # More than the most moments make no finer steps, and would spread far.
+    length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_SUBFRAMES * WORLD_STEP_PX))
     world = np.where(ids == 0, length, 0).astype(np.float32)
-    reach = math.ceil(float(world.max()) / 2)
+    reach = math.ceil(float(world.max()) * latest)
     world = cv2.dilate(world, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     movers = np.zeros_like(world)
     for parts, pooled in layers:

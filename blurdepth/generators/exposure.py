@@ -64,9 +64,9 @@ class Plan:
 def plan_variant(inverse_depth: F32, condition: Condition, seed: int, scale: ScaleAssumption, movers: Movers) -> Plan:
     """Settle chance: the same arguments give the same plan.
 
-    Speeds vary by 30 % and strengths by 20 %, and which of the proposed movers move and where to. The exposure is made
-    longer where the blur would hardly be seen, and shorter where it would leave nothing. What was set by hand stays as
-    it was set, and so does its exposure.
+    Speeds vary by 30 %, among movers by as much again, and strengths by 20 %; so do which of the proposed movers move,
+    and where to. The exposure is made longer where the blur would hardly be seen, and shorter where it would leave
+    nothing. Movers that were set by hand move as they were set, and so long is the exposure.
 
     Args:
         inverse_depth: (H, W) float32 1/m.

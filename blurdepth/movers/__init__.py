@@ -2,7 +2,7 @@
 
 from blurdepth.movers.find import find_movers, mover_at, propose_movers
 from blurdepth.movers.proposal import Ids, Mask, Proposal, distinct, to_ids
-from blurdepth.movers.strokes import Stroke, mend_mask, paint_mask
+from blurdepth.movers.strokes import Stroke, mend_mask
 
 __all__ = [
     "Ids",
@@ -13,7 +13,6 @@ __all__ = [
     "find_movers",
     "mend_mask",
     "mover_at",
-    "paint_mask",
     "propose_movers",
     "to_ids",
 ]

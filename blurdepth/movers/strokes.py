@@ -29,19 +29,13 @@ class Stroke:
     erase: bool = False
 
 
-def paint_mask(size: tuple[int, int], strokes: Sequence[Stroke]) -> Mask:
-    """A mask from nothing: `mend_mask` of an empty one of `size` (height, width).
-
-    >>> int(paint_mask((5, 5), [Stroke(((2, 2),), 1)]).sum())
-    5
-    """
-    return mend_mask(np.zeros(size, bool), strokes)
-
-
 def mend_mask(mask: Mask, strokes: Sequence[Stroke]) -> Mask:
     """The mask with strokes added and erased in their order; the one given stays as it is.
 
     A pixel is painted if its middle is no farther from the line than the radius; parts outside the frame don't count.
+
+    >>> int(mend_mask(np.zeros((5, 5), bool), [Stroke(((2, 2),), 1)]).sum())
+    5
 
     Args:
         mask: (H, W).

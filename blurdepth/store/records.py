@@ -37,6 +37,11 @@ class Prediction:
     kind: str
     array: str
 
+    @property
+    def relative(self) -> bool:
+        """Whether it knows no metres: scale and shift are unknown."""
+        return self.kind == "affine_inverse_depth"
+
 
 @dataclass(frozen=True)
 class Sample:
