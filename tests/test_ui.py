@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from blurdepth.errors import InputError
 from blurdepth.store.records import Counts, Job, Version
 from blurdepth.ui import html
+from blurdepth.ui.generate import read_seed
 from blurdepth.ui.plots import HEIGHT, line_chart
 from blurdepth.ui.shared import told
 
@@ -72,6 +73,14 @@ def test_changes_are_coloured_by_what_is_better() -> None:
 )
 def test_durations_read_like_a_clock(seconds: float | None, words: str) -> None:
     assert html.duration(seconds) == words
+
+
+def test_a_seed_is_typed_or_by_chance() -> None:
+    assert read_seed("0") == 0 and read_seed(" 12\n") == 12
+    assert len({read_seed(" ") for _ in range(20)}) > 1
+    for typed in ("1.5", "x", "9" * 5000, "-"):
+        with pytest.raises(InputError, match="whole number"):
+            read_seed(typed)
 
 
 def test_one_is_not_many() -> None:

@@ -29,6 +29,23 @@ _LOOK_AT_RESULTS = """(...asked) => {
 }"""
 
 
+def read_seed(typed: str) -> int:
+    """The seed that was typed, or one by chance where nothing was.
+
+    >>> read_seed(" 7 ")
+    7
+
+    Raises:
+        InputError: it is no whole number.
+    """
+    if not typed.strip():
+        return random.randrange(10**6)
+    try:
+        return int(typed)
+    except ValueError as error:
+        raise InputError(f"The seed is {typed[:40]!r}: give a whole number, or leave it empty.") from error
+
+
 class GenerateTab:
     """The components and handlers of this tab.
 
@@ -61,7 +78,8 @@ class GenerateTab:
             self.cancel = gr.Button("Cancel", scale=1, min_width=90, interactive=False, elem_id="cancel")
         gr.Markdown("Exposure simulator: on this computer's processor, about a second each.", elem_classes="bd-note")
         with gr.Accordion("Seed and models", open=False):
-            self.seed = gr.Number(None, label="Seed: empty for a new one each time", precision=0)
+            # A gr.Number that is empty turns to 0 as soon as the accordion is opened.
+            self.seed = gr.Textbox("", label="Seed: empty for a new one each time", max_lines=1)
             self.input.lay_out_models()
 
     def _connect_making(self) -> None:
@@ -142,7 +160,7 @@ class GenerateTab:
         reading: str,
         editor: str,
         number: int,
-        seed: float | None,
+        seed: str,
         *models: str,
     ) -> GenerationRequest:
         """What is asked, as it stands on the page."""
@@ -153,7 +171,7 @@ class GenerateTab:
             prompt,
             negative,
             int(number),
-            random.randrange(10**6) if seed is None else int(seed),
+            read_seed(seed),
             model=model,
             condition=chosen_condition(reading),
             setup=self.workspace.setup(frame_id, chosen_setup(editor)),
