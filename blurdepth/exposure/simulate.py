@@ -53,7 +53,7 @@ def expose(
     """Open the shutter on a sharp frame whose inverse depth and motion are known.
 
     Args:
-        linear: (H, W, 3) float32 linear light in [0, 1], the frame at mid exposure.
+        linear: (H, W, 3) float32 linear light, the frame at mid exposure; at 1 it may have been clipped, not above.
         inverse_depth: (H, W) float32 1/m at mid exposure, 0 = infinitely far.
         motion: over the whole exposure.
         object_ids: (H, W) uint8, 0 = static world; ids that `motion` doesn't move are static too.
