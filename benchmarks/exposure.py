@@ -33,10 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from blurdepth.camera import Motion, Pinhole, Vector
 from blurdepth.exposure import expose, warm_up
 from blurdepth.exposure.cutouts import Cutout
+from blurdepth.exposure.highlights import boost_highlights
 from blurdepth.exposure.layers import take_out_movers
-from blurdepth.exposure.moments import against
+from blurdepth.exposure.motion import against
 from blurdepth.exposure.shadows import find_shadows
-from blurdepth.exposure.simulate import boost_highlights
 from blurdepth.streets import make_street, render
 
 F32 = NDArray[np.float32]

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from blurdepth.depth import MIXED, fit_affine
 from blurdepth.errors import InputError
+from blurdepth.exposure.highlights import boost_highlights
 from blurdepth.exposure.moments import WORLD_STEP_PX
-from blurdepth.exposure.result import BLURRED_PX, MIXED_SPREAD, label_regions
-from blurdepth.exposure.simulate import MIN_IN_VIEW, boost_highlights
+from blurdepth.exposure.result import BLURRED_PX, MIN_IN_VIEW, MIXED_SPREAD, label_regions
 from blurdepth.images import Rgb, srgb_to_linear
 from blurdepth.inbetween import (
     F32,

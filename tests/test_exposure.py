@@ -266,6 +266,13 @@ def test_lamp_in_the_dark_keeps_shining_when_smeared() -> None:
     assert made.linear.sum() > 1.8 * linear.sum()
 
 
+def test_a_lamp_that_was_not_clipped_keeps_the_light_that_it_has() -> None:
+    linear = np.full((HEIGHT, WIDTH, 3), 0.001, np.float32)
+    linear[48, 80] = 8
+    made = expose(linear, flat(0.1), Motion(FOV, rotation_deg=(0, 3, 0)))
+    assert made.linear.sum() == pytest.approx(linear.sum(), rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

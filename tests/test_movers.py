@@ -203,6 +203,13 @@ def test_proposals_share_no_pixel_and_the_surer_of_a_double_stays() -> None:
     assert set(np.unique(to_ids(kept, (20, 20)))) <= {0, 1, 2}
 
 
+def test_what_two_surer_ones_cover_together_is_no_proposal() -> None:
+    masks = np.zeros((3, 20, 20), bool)
+    masks[0, :10], masks[1, 10:], masks[2, 6:14] = True, True, True
+    kept = distinct([Proposal(mask, score, "car") for mask, score in zip(masks, (0.9, 0.8, 0.7), strict=True)], 8)
+    assert [np.count_nonzero(each.mask) for each in kept] == [200, 200]
+
+
 points = st.lists(st.tuples(st.floats(-20, 60), st.floats(-20, 60)), min_size=1, max_size=4).map(tuple)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from blurdepth.camera import Motion, Pinhole, Vector
 from blurdepth.exposure.arrays import NEAREST, Cutouts
-from blurdepth.exposure.moments import against, project
+from blurdepth.exposure.motion import against, project
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]

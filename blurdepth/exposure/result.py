@@ -12,6 +12,8 @@ from blurdepth.depth import BLURRED, INVALID, MIXED, STATIC
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+MIN_IN_VIEW = 0.9
+"""Share of the exposure for which what a pixel sees must come from inside the frame."""
 BLURRED_PX = 1.0
 """Motion over the exposure from which a pixel is blurred."""
 MIXED_SPREAD = 0.05

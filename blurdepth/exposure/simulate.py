@@ -29,18 +29,17 @@ from blurdepth.exposure.arrays import (
     WorldPart,
 )
 from blurdepth.exposure.cutouts import Cutout, pool
+from blurdepth.exposure.highlights import boost_highlights
 from blurdepth.exposure.layers import cut_world, take_out_movers
-from blurdepth.exposure.moments import MAX_SUBFRAMES, WORLD_STEP_PX, against, motion_flow, tile_moments
-from blurdepth.exposure.result import Exposure
+from blurdepth.exposure.moments import MAX_SUBFRAMES, WORLD_STEP_PX, tile_moments
+from blurdepth.exposure.motion import against, motion_flow
+from blurdepth.exposure.result import MIN_IN_VIEW, Exposure
 from blurdepth.exposure.shadows import find_shadows
 
 F32 = NDArray[np.float32]
 Ids = NDArray[np.uint8]
 
-MIN_IN_VIEW = 0.9
 MAX_THREADS = 8
-HIGHLIGHT, HIGHLIGHT_GAIN = np.float32(0.956), np.float32(4.0)
-DARK = np.float32(0.35)
 
 
 def expose(
@@ -54,7 +53,7 @@ def expose(
     """Open the shutter on a sharp frame whose inverse depth and motion are known.
 
     Args:
-        linear: (H, W, 3) float32 linear light in [0, 1], the frame at mid exposure.
+        linear: (H, W, 3) float32 linear light, the frame at mid exposure; at 1 it may have been clipped, not above.
         inverse_depth: (H, W) float32 1/m at mid exposure, 0 = infinitely far.
         motion: over the whole exposure.
         object_ids: (H, W) uint8, 0 = static world; ids that `motion` doesn't move are static too.
@@ -172,19 +171,3 @@ def _longest(flow: F32, ids: Ids, latest: float, layers: Sequence[tuple[Sequence
             box = movers[top:bottom, left:right]
             np.maximum(box, np.percentile(length[ids == part.number], 99), out=box)
     return world, movers
-
-
-def boost_highlights(linear: F32) -> F32:
-    """Give small highlights back some of the light that clipping took, or they smear grey.
-
-    What is at 250 of 255 or above and in the dark (lamps and glints; not a sunlit wall or the sky) shone up
-    to four times brighter.
-    """
-    peak = linear.max(axis=2)
-    share = np.clip((peak - HIGHLIGHT) / (1 - HIGHLIGHT), 0, 1)
-    if not share.any():
-        return linear
-    side = max(3, linear.shape[1] // 16) | 1
-    dark = np.clip(1 - cv2.blur(peak, (side, side)) / DARK, 0, 1)
-    gain = 1 + (HIGHLIGHT_GAIN - 1) * share * dark
-    return np.asarray(linear * gain[..., None], np.float32)

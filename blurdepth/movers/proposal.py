@@ -42,7 +42,9 @@ def distinct(found: Iterable[Proposal], limit: int) -> list[Proposal]:
         if doubled or not area:
             continue
         free = ~np.logical_or.reduce([other.mask for other in kept]) if kept else True
-        kept.append(replace(proposal, mask=proposal.mask & free))
+        # Two that each cover half of it leave nothing.
+        if (proposal.mask & free).any():
+            kept.append(replace(proposal, mask=proposal.mask & free))
     kept = kept[: min(limit, MAX_IDS)]
     return sorted(kept, key=lambda each: -np.count_nonzero(each.mask))
 
