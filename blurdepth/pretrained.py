@@ -222,7 +222,7 @@ Model = TypeVar("Model", bound=Loaded)
 
 
 class ModelCache(Generic[Model]):
-    """The last few models that were used, as long as their weights are those on disk; one thread at a time loads.
+    """The last few models that were used, as long as their weights are those on disk; one thread loads each.
 
     Args:
         find: gives (folder, revision) of a name.
@@ -239,15 +239,21 @@ class ModelCache(Generic[Model]):
         self._find, self._load, self._size = find, load, size
         self._loaded: dict[str, Model] = {}
         self._lock = threading.Lock()
+        self._busy: dict[str, threading.Lock] = {}
 
     def get(self, name: str, on_bytes: OnBytes | None = None) -> Model:
         """The model called `name`, loaded if it isn't yet. Raises as `load` does."""
         with self._lock:
+            busy = self._busy.setdefault(name, threading.Lock())
+        # A download takes minutes: only who wants the same model waits for it.
+        with busy:
             _, revision = self._find(name, on_bytes)
-            model = self._loaded.pop(name, None)
+            with self._lock:
+                model = self._loaded.pop(name, None)
             if model is None or model.revision != revision:
                 model = self._load(name, on_bytes)
-            self._loaded[name] = model
-            while len(self._loaded) > self._size:
-                del self._loaded[next(iter(self._loaded))]
+            with self._lock:
+                self._loaded[name] = model
+                while len(self._loaded) > self._size:
+                    del self._loaded[next(iter(self._loaded))]
             return model
