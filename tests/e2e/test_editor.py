@@ -112,6 +112,22 @@ def test_a_mover_is_clicked_painted_dragged_undone_and_stays_after_a_reload(
 
 
 @pytest.mark.browser
+def test_a_proposal_is_taken_by_a_click(app: App, page: Page) -> None:
+    page.goto(app.url)
+    page.locator("#examples .bd-card").first.click()
+    proposals = page.locator(".bd-proposal")
+    expect(proposals.first).to_be_attached(timeout=2 * MINUTES)
+    number = proposals.count()
+    proposals.first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".bd-mover")).to_have_count(1)
+    expect(proposals).to_have_count(number - 1)
+    page.get_by_role("button", name="Let mover 1 stand still").click()
+    expect(page.locator(".bd-mover")).to_have_count(0)
+    expect(proposals).to_have_count(number)
+
+
+@pytest.mark.browser
 def test_a_chip_is_turned_by_hand_and_goes_back_to_the_words(app: App, page: Page, car_file: Path) -> None:
     page.goto(app.url)
     chips = page.locator("#reading .bd-chips")

@@ -102,7 +102,10 @@ class GenerateTab:
         for work in (self.made, self.blended):
             work.failure(self.end, None, buttons, **LIGHT)
         ongoing = [self.made, self.blended]
-        self.stopped = self.cancel.click(self.cancelled, None, [results.status, *buttons], cancels=ongoing, **LIGHT)
+        told_so = [results.status, *buttons]
+        stopping = self.cancel.click(self.cancelled, None, told_so, cancels=ongoing, **LIGHT)
+        # A step that was under way may report once more after the first answer; the second one stands.
+        self.stopped = stopping.then(self.cancelled, None, told_so, **LIGHT)
 
     def _connect_frame(self) -> None:
         desk, model = [self.desk.notice, self.desk.editor], self.input.model

@@ -112,7 +112,7 @@ class FrameDesk:
     ) -> tuple[Any, str]:
         """Notice and editor for a frame as the chosen model sees it, with what was set for it before."""
         if not frame_id:
-            return self.instead(NO_FRAME)
+            return gr.skip(), NOTHING  # what is said stays: that there is no frame yet, or why one can't be used
         frame = self.workspace.store.samples.frame(frame_id)
         try:
             self.workspace.estimate(frame, model, download_progress(progress, model))
