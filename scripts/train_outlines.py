@@ -1,13 +1,14 @@
 """Learn the outlines of people and vehicles from rendered streets, for `blurdepth/movers/outlines.npz`.
 
-    python scripts/train_outlines.py
-
-renders the streets, gathers what people and vehicles look like at the templates' scale and what else stands there,
+Renders the streets, gathers what people and vehicles look like at the templates' scale and what else stands there,
 and fits one linear template a view by logistic regression, in rounds that add what the last one mistook.
+
+usage: python scripts/train_outlines.py [--out FILE.npz]
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -225,6 +226,9 @@ def save(all_views: list[View], path: Path) -> None:
 
 def main() -> None:
     """Render, gather, fit, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where to write (default: what ships)")
+    args = parser.parse_args()
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
     all_views = views()
@@ -239,7 +243,7 @@ def main() -> None:
         for view in all_views:
             fit(view)
             print(f"round {turn}: {view.kind} {view.size}, {len(view.seen)} seen, {len(view.other)} others", flush=True)
-        save(all_views, WEIGHTS)
+        save(all_views, args.out)
 
 
 if __name__ == "__main__":
