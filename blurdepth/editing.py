@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -50,12 +51,12 @@ class Desk:
     condition: Condition
     finder: str = ""
 
-    @property
+    @cached_property
     def ids(self) -> Ids:
         """(H, W) who moves."""
         return self.workspace.object_ids(self.frame, self.setup)
 
-    @property
+    @cached_property
     def view(self) -> View:
         """The frame's depth under the setup's scale."""
         return View(self._metres(self.setup.scale), self.setup.scale, self.condition.exposure_s)

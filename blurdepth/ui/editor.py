@@ -144,7 +144,7 @@ def _sheet(desk: Desk) -> Answer:
         "proposals": [_proposal(proposed == number) for number in np.unique(proposed) if number],
         "movers": movers,
         "scale": desk.setup.scale.to_json(),
-        "relative": prediction.kind == "affine_inverse_depth",
+        "relative": prediction.relative,
     }
 
 
