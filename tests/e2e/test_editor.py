@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from blurdepth.images import encode_png
 from tests.conftest import sliding_pictures
@@ -144,6 +144,37 @@ def test_a_chip_is_turned_by_hand_and_goes_back_to_the_words(app: App, page: Pag
     page.get_by_role("button", name="Back to the words").click()
     expect(chips).to_contain_text("fog 0.3")
     expect(page.get_by_role("button", name="snow")).to_have_count(0)
+
+
+@pytest.mark.browser
+def test_a_turn_outlives_an_answer_that_was_asked_before_it(app: App, page: Page) -> None:
+    prompt = "light fog, cars at 10 m/s"
+    page.goto(app.url)
+    chips = page.locator("#reading .bd-chips")
+    write(page, prompt, "fog 0.3")
+    remembered = page.evaluate("JSON.stringify(localStorage)")
+    page.locator("#prompt textarea").blur()
+    page.wait_for_function("before => JSON.stringify(localStorage) !== before", arg=remembered)
+    readings: list[Route] = []
+
+    def hold_readings(route: Route) -> None:
+        data = (route.request.post_data_json or {}).get("data", [])
+        if len(data) == 3 and data[0] == prompt:
+            readings.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/queue/join*", hold_readings)
+    page.reload()
+    expect(chips).to_contain_text("fog 0.3")
+    page.get_by_role("button", name="fog 0.3").click()
+    page.locator(".bd-turner input").fill("0.8")
+    expect(chips).to_contain_text("fog 0.8")
+    assert readings
+    with page.expect_response("**/queue/join*"):
+        readings[0].continue_()
+    page.wait_for_timeout(1_000)  # the answer comes over a stream that leaves nothing to wait for
+    expect(chips).to_contain_text("fog 0.8")
 
 
 @pytest.mark.browser

@@ -3,6 +3,7 @@
 const find = (selector) => element.querySelector(selector);
 const PAUSE_MS = 120;
 let turned = null;
+let drawn = {};
 
 const state = () => JSON.parse(props.value || '{}');
 
@@ -24,7 +25,8 @@ const chip = (text, className, parent, act) => {
 };
 
 const draw = () => {
-  const {knobs = [], ignored = [], error = '', condition = null, changed = false} = state();
+  drawn = state();
+  const {knobs = [], ignored = [], error = '', condition = null, changed = false} = drawn;
   const chips = find('.bd-chips');
   chips.replaceChildren();
   const hint = find('.bd-says');
@@ -92,11 +94,19 @@ const turn = (name, value) => {
       ?? {...state(), error: 'The app does not answer: is it still running?'};
     const now = state();
     if (now.prompt !== rest.prompt || now.negative !== rest.negative) return; // other words have come in the meantime
-    props.value = JSON.stringify(answer);
+    props.value = JSON.stringify({...answer, turns: (now.turns ?? 0) + 1});
     trigger('edit');
     draw();
   });
 };
 
-watch('value', draw);
+// Python gives back what it was sent: where a knob was turned on the way, that is what was shown before the turn.
+const take = () => {
+  const came = state();
+  const sameWords = came.prompt === drawn.prompt && came.negative === drawn.negative;
+  if (sameWords && (came.turns ?? 0) < (drawn.turns ?? 0)) props.value = JSON.stringify(drawn);
+  else draw();
+};
+
+watch('value', take);
 draw();
