@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from blurdepth.depth import MIXED, fit_affine
 from blurdepth.errors import InputError
 from blurdepth.exposure.highlights import boost_highlights
-from blurdepth.exposure.moments import WORLD_STEP_PX
+from blurdepth.exposure.moments import STEP_PX
 from blurdepth.exposure.result import BLURRED_PX, MIN_IN_VIEW, MIXED_SPREAD, label_regions
 from blurdepth.images import Rgb, srgb_to_linear
 from blurdepth.inbetween import (
@@ -164,7 +164,7 @@ class Blending:
         """Work; yields how many of the pairs of neighbours, one fewer than frames, are done."""
         for done, (near, far) in enumerate(_outwards(self._last // 2, self._last), 1):
             between, inside = self._burst.pair(near, far)
-            count = int(np.clip(math.ceil(between.longest_px / WORLD_STEP_PX), 1, MAX_STEPS))
+            count = int(np.clip(math.ceil(between.longest_px / STEP_PX), 1, MAX_STEPS))
             weights = moment_weights(min(near, far) / self._last, max(near, far) / self._last, count, self._shape)
             for k, weight in enumerate(weights if far > near else weights[::-1]):
                 self._sum.add(between, k / count, float(weight), inside)

@@ -113,6 +113,16 @@ def read_labels(path: str | Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
         raise InputError(f"{name} is not a readable PNG ({error}): save the object ids as an 8-bit PNG.") from error
 
 
+def object_numbers(ids: NDArray[np.uint8]) -> list[int]:
+    """The ids that a mask holds, ascending, without 0, which is the static world.
+
+    >>> object_numbers(np.array([[0, 7], [2, 7]], np.uint8))
+    [2, 7]
+    """
+    # Counting is several times faster than the sort of np.unique.
+    return [number for number in np.flatnonzero(np.bincount(ids.ravel(), minlength=1)).tolist() if number]
+
+
 def read_bytes(path: str | Path) -> bytes:
     """The bytes of a file a person named.
 
@@ -149,6 +159,13 @@ def content_hash(data: bytes) -> str:
     'e3b0c442'
     """
     return hashlib.sha256(data).hexdigest()
+
+
+def channel_range(image: Linear) -> tuple[Linear, Linear]:
+    """The smallest and the largest of the three channels of an (H, W, 3) image, each (H, W)."""
+    # Several times faster than min and max over an axis of three.
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+    return np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
 
 
 def srgb_to_linear(rgb: Rgb) -> Linear:

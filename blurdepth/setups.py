@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blurdepth.camera import SCALE_RANGES, Pinhole, ScaleAssumption, Vector
 from blurdepth.errors import InputError
-from blurdepth.images import content_hash
+from blurdepth.images import content_hash, object_numbers
 from blurdepth.movers import Ids, Mask
 from blurdepth.prompts.condition import MAX_SPEED_MPS
 
@@ -151,7 +151,7 @@ def with_mover(ids: Ids, mask: Mask, number: int | None = None) -> tuple[Ids, in
     """
     if np.count_nonzero(mask) < SMALLEST_PX:
         raise InputError("That is too small to be seen moving: paint or choose more of it.")
-    used = {int(each) for each in np.unique(ids) if each}
+    used = object_numbers(ids)
     if number is None:
         number = next(each for each in range(1, 256) if each not in used)
         if len(used) >= MAX_MOVERS:

@@ -53,7 +53,8 @@ class WorldPart(NamedTuple):
     Attributes:
         front: (H, W, 8) linear light and inverse depth, moving objects taken out; the nearest and the farthest inverse
             depth to search for what a pixel sees; and how far its neighbours reach into it (`edges.find_splits`).
-        behind: (H, W, 4) light and inverse depth with the near side of depth edges taken out too.
+        behind: (H, W, 4 or more) light and inverse depth with the near side of depth edges taken out too; where nothing
+            is uncovered, `front` itself.
     """
 
     front: F32

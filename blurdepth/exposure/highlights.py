@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blurdepth.images import channel_range
+
 F32 = NDArray[np.float32]
 
 HIGHLIGHT, HIGHLIGHT_GAIN = np.float32(0.956), np.float32(4.0)
@@ -20,7 +22,7 @@ def boost_highlights(linear: F32) -> F32:
     What is at 250 of 255 or above and in the dark (lamps and glints; not a sunlit wall or the sky) shone up to four
     times brighter. Light above 1, as of a lamp that the weather drew, wasn't clipped: where that is brighter, it stays.
     """
-    peak = linear.max(axis=2)
+    _, peak = channel_range(linear)
     share = np.clip((peak - HIGHLIGHT) / (1 - HIGHLIGHT), 0, 1)
     if not share.any():
         return linear

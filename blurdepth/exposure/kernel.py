@@ -89,6 +89,7 @@ def _meet(front: F32, behind: F32, row: int, column: int, ray: Ray, ex: float, e
         x, y = clamp(ray.x + d * ex, 0.0, width - 1.0), clamp(ray.y + d * ey, 0.0, height - 1.0)
         i, j = int(y + 0.5), int(x + 0.5)
         i, j = i + _aside(front[i, j, 7], y - i, i, height), j + _aside(front[i, j, 6], x - j, j, width)
+        i, j = np.uintp(i), np.uintp(j)
         if d - step * 0.5 <= front[i, j, 3] <= limit:
             return float(front[i, j, 3]), False
         if d - step * 0.5 <= behind[i, j, 3] <= limit:
@@ -133,23 +134,50 @@ def _see_world(
 
 
 @inlined
-def _shade(pool: F32, piece: Piece, lens: Lens, point: tuple[float, float, float], t: float, scratch: F64) -> float:
-    """What one moving shadow leaves of the light at a point of the ground: x and y at mid exposure, inverse depth."""
+def _shade(
+    pool: F32,
+    piece: Piece,
+    lens: Lens,
+    point: tuple[float, float, float],
+    t: float,
+    scratch: F64,
+    seen: F64,
+    look: F64,
+    changed: bool,
+) -> bool:
+    """Dim `look` by a moving shadow at a point of the ground: x and y at mid exposure, inverse depth.
+
+    `look` holds what is `seen` as soon as something has `changed` it; returns whether something has.
+    """
     x, y, d = point
     left = 1 - piece.z * t * d
     if left < NEAREST:
-        return 1.0
+        return changed
     x = lens.cx + (x - lens.cx - lens.focal * piece.x * t * d) / left - piece.left
     y = lens.cy + (y - lens.cy - lens.focal * piece.y * t * d) / left - piece.top
     if not (0 <= x < piece.width and 0 <= y < piece.height):
-        return 1.0
+        return changed
     sample_piece(pool, piece, x, y, scratch)
-    return scratch[0]
+    if not changed:
+        _copy(seen, look)
+    for channel in range(3):
+        look[channel] *= scratch[0]
+    return True
 
 
 @inlined
-def _lay_over(pool: F32, piece: Piece, lens: Lens, ray: Ray, size: tuple[int, int], look: F64, body: F64) -> None:
-    """Lay a mover over `look`, where it is in front."""
+def _lay_over(
+    pool: F32,
+    piece: Piece,
+    lens: Lens,
+    ray: Ray,
+    size: tuple[int, int],
+    body: F64,
+    seen: F64,
+    look: F64,
+    changed: bool,
+) -> bool:
+    """Lay a mover over `look`, where it is in front; `seen`, `changed` and what it returns are those of `_shade`."""
     ex = (lens.focal * piece.x - piece.z * (ray.x - lens.cx)) * ray.t
     ey = (lens.focal * piece.y - piece.z * (ray.y - lens.cy)) * ray.t
     x, y, d = ray.x - piece.left, ray.y - piece.top, piece.depth
@@ -159,13 +187,16 @@ def _lay_over(pool: F32, piece: Piece, lens: Lens, ray: Ray, size: tuple[int, in
         d = float(pool[piece.start + i * piece.width + j, 3])
     x, y = x + d * ex, y + d * ey
     if not (-1 < x < piece.width and -1 < y < piece.height):
-        return
+        return changed
     sample_piece(pool, piece, x, y, body)
     d, share = body[3], body[4]
     left = 1 - piece.z * ray.t * d
     now = d * ray.gain / max(left, NEAREST)
-    if share <= 0 or left <= 0 or now < look[INVERSE] * IN_FRONT:
-        return
+    nearest = look[INVERSE] if changed else seen[INVERSE]
+    if share <= 0 or left <= 0 or now < nearest * IN_FRONT:
+        return changed
+    if not changed:
+        _copy(seen, look)
     for channel in range(3):
         look[channel] += share * (body[channel] - look[channel])
     look[INVERSE] += share * (now - look[INVERSE])
@@ -178,6 +209,7 @@ def _lay_over(pool: F32, piece: Piece, lens: Lens, ray: Ray, size: tuple[int, in
         x, y = x + piece.left, y + piece.top
         look[NEAR], look[FAR] = max(look[NEAR], now), now
         look[INSIDE] = -1 < x < size[1] and -1 < y < size[0]
+    return True
 
 
 @inlined
@@ -209,6 +241,13 @@ def _reaching(swept: Ints, row: int, first: int, last: int, found: Ints) -> int:
     return count
 
 
+@inlined
+def _turn_all(rotation: F64, times: F64, count: int, late: float, turns: F64) -> int:
+    for k in range(count):
+        turn_matrix(rotation, times[count, k] + late, turns, k)
+    return count
+
+
 @compiled
 def _sum_row(
     row: int,
@@ -231,39 +270,41 @@ def _sum_row(
     turns, world_turns = np.zeros((2, len(times), 3, 3))
     near, shaded = np.zeros(len(body_place), np.int64), np.zeros(len(shade_place), np.int64)
     late = readout * ((row + 0.5) / height - 0.5)
+    turned = world_turned = 0
     for tile in range(counts.shape[1]):
         first, last = tile * TILE_PX, min((tile + 1) * TILE_PX, width)
         many, dark = _reaching(body_swept, row, first, last, near), _reaching(shade_swept, row, first, last, shaded)
         count, repeat = counts[row // TILE_PX, tile], repeats[row // TILE_PX, tile]
         looks = count // repeat
-        for k in range(count):
-            turn_matrix(rotation, times[count, k] + late, turns, k)
-        for k in range(looks):
-            turn_matrix(rotation, times[looks, k] + late, world_turns, k)
+        # Neighbouring tiles mostly look at the same times.
+        if count != turned:
+            turned = _turn_all(rotation, times, count, late, turns)
+        if looks != world_turned:
+            world_turned = _turn_all(rotation, times, looks, late, world_turns)
         for column in range(first, last):
-            x, y, d = 0.0, 0.0, 0.0
             _copy(nothing, total)
-            for k in range(count):
-                if k % repeat == 0:
-                    ray = cast_ray(lens, world_turns, k // repeat, row, column, times[looks, k // repeat] + late)
-                    x, y, d = _see_world(front, behind, lens, row, column, ray, seen)
-                if many + dark == 0:
-                    _add(seen, weights[count, k], total)
-                    continue
-                _copy(seen, look)
-                t = times[count, k] + late
+            for k in range(looks):
+                ray = cast_ray(lens, world_turns, k, row, column, times[looks, k] + late)
+                x, y, d = _see_world(front, behind, lens, row, column, ray, seen)
                 level = ground.slope * (y - ground.horizon)
-                for index in range(dark if abs(d - level) < GROUND_ROOM * level else 0):
-                    piece = piece_of(shade_place, shade_travel, shade_depth, shaded[index])
-                    light = _shade(shades, piece, lens, (x, y, d), t, body)
-                    for channel in range(3):
-                        look[channel] *= light
-                if many:
-                    ray = cast_ray(lens, turns, k, row, column, t)
-                for index in range(many):
-                    piece = piece_of(body_place, body_travel, body_depth, near[index])
-                    _lay_over(bodies, piece, lens, ray, (height, width), look, body)
-                _add(look, weights[count, k], total)
+                shades_here = dark if abs(d - level) < GROUND_ROOM * level else 0
+                unchanged = 0.0
+                for moment in range(k * repeat, (k + 1) * repeat):
+                    t, changed = times[count, moment] + late, False
+                    for index in range(shades_here):
+                        piece = piece_of(shade_place, shade_travel, shade_depth, shaded[index])
+                        changed = _shade(shades, piece, lens, (x, y, d), t, body, seen, look, changed)
+                    if many:
+                        ray = cast_ray(lens, turns, moment, row, column, t)
+                    for index in range(many):
+                        piece = piece_of(body_place, body_travel, body_depth, near[index])
+                        changed = _lay_over(bodies, piece, lens, ray, (height, width), body, seen, look, changed)
+                    if changed:
+                        _add(look, weights[count, moment], total)
+                    else:
+                        unchanged += weights[count, moment]
+                if unchanged:
+                    _add(seen, unchanged, total)
             sums[:, row, column] = total
 
 

@@ -10,6 +10,7 @@ from blurdepth.exposure.arrays import WorldPart
 from blurdepth.exposure.cutouts import MARGIN_PX, Cutout, surrounding
 from blurdepth.exposure.edges import find_splits
 from blurdepth.exposure.fill import SIDE_PX, fill_colour, fill_rows
+from blurdepth.images import object_numbers
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -30,23 +31,24 @@ def take_out_movers(linear: F32, inverse_depth: F32, ids: Ids) -> tuple[list[Cut
     Returns:
         The movers from far to near; light and inverse depth of the world without them.
     """
-    middles = {int(n): float(np.median(inverse_depth[ids == n])) for n in np.unique(ids) if n}
+    middles = {number: float(np.median(inverse_depth[ids == number])) for number in object_numbers(ids)}
     movers = []
+    if middles:
+        linear, inverse_depth, ids = linear.copy(), inverse_depth.copy(), ids.copy()
     for number in sorted(middles, key=lambda n: -middles[n]):
-        movers.append(_cut_mover(linear, inverse_depth, ids == number, number))
-        linear, inverse_depth, ids = _without(linear, inverse_depth, ids, number)
+        mask = ids == number
+        movers.append(_cut_mover(linear, inverse_depth, mask, number))
+        box = surrounding(mask, SIDE_PX + 1)
+        linear[box], inverse_depth[box], ids[box] = _without(linear[box], inverse_depth[box], ids[box], mask[box])
     return movers[::-1], linear, inverse_depth
 
 
-def _without(linear: F32, depth: F32, ids: Ids, number: int) -> tuple[F32, F32, Ids]:
+def _without(linear: F32, depth: F32, ids: Ids, mask: Mask) -> tuple[F32, F32, Ids]:
     """The frame without one object. The hole is a pixel wider than it, as its outline mixes with what is around."""
     kernel = np.ones((3, 3), np.uint8)
-    hole = cv2.dilate((ids == number).astype(np.uint8), kernel) > 0
-    own = cv2.dilate(np.where(ids == number, depth, 0).astype(np.float32), kernel)
-    box = surrounding(hole, SIDE_PX)
-    linear, depth, ids = linear.copy(), np.where(hole, own, depth).astype(np.float32), ids.copy()
-    linear[box], depth[box], ids[box] = fill_rows(linear[box], depth[box], ids[box], hole[box])
-    return linear, depth, ids
+    hole = cv2.dilate(mask.astype(np.uint8), kernel) > 0
+    own = cv2.dilate(np.where(mask, depth, 0).astype(np.float32), kernel)
+    return fill_rows(linear, np.where(hole, own, depth).astype(np.float32), ids, hole)
 
 
 def cut_world(linear: F32, depth: F32, shift_px: F32 | None) -> WorldPart:
@@ -66,8 +68,9 @@ def cut_world(linear: F32, depth: F32, shift_px: F32 | None) -> WorldPart:
             behind = np.dstack([fill_colour(linear, hidden), np.where(hidden, farthest, depth)])
             nearest, farthest = np.where(zone, nearest, depth), np.where(zone, farthest, depth)
             return WorldPart(np.dstack([linear, depth, nearest, farthest, find_splits(linear, reach > 0)]), behind)
-    whole = np.zeros((*depth.shape, 2), np.float32)
-    return WorldPart(np.dstack([linear, depth, depth, depth, whole]), np.dstack([linear, depth]))
+    front = np.empty((*depth.shape, 8), np.float32)
+    front[..., :3], front[..., 3:6], front[..., 6:] = linear, depth[..., None], 0
+    return WorldPart(front, front)
 
 
 def _find_edges(depth: F32, shift_px: F32) -> tuple[F32, F32, F32]:

@@ -12,13 +12,15 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 MIN_SUBFRAMES, MAX_SUBFRAMES = 8, 96
-WORLD_STEP_PX, MOVER_STEP_PX = 2.0, 1.5
+STEP_PX, TURN_STEP_PX = 1.5, 1.0
+"""How far something may move from one moment to the next; less where the camera only turns, as a look at the world is
+cheap where none of it can be uncovered."""
 EDGE_MOMENTS = 16
 STILL_PX = 0.02
 
 
 def tile_moments(world_px: F32, movers_px: F32, edges: Mask, motion: Motion, subframes: int | None) -> Moments:
-    """The moments of each tile: one for each `WORLD_STEP_PX` and each `MOVER_STEP_PX` of motion.
+    """The moments of each tile: one for each `STEP_PX` of motion.
 
     Args:
         world_px: (H, W) the longest motion of the world that may be seen at the pixel, pixels.
@@ -33,9 +35,10 @@ def tile_moments(world_px: F32, movers_px: F32, edges: Mask, motion: Motion, sub
         repeats[:] = 1
     else:
         least = np.where(_tile_max(edges.astype(np.float32)) > 0, EDGE_MOMENTS, MIN_SUBFRAMES)
-        looks = np.clip(np.ceil(longest / WORLD_STEP_PX), least, MAX_SUBFRAMES).astype(np.int64)
+        step = STEP_PX if any(motion.translation_m) else TURN_STEP_PX
+        looks = np.clip(np.ceil(longest / step), least, MAX_SUBFRAMES).astype(np.int64)
         looks[longest <= STILL_PX] = 1
-        wanted = np.minimum(_tile_max(movers_px) / MOVER_STEP_PX, MAX_SUBFRAMES)
+        wanted = np.minimum(_tile_max(movers_px) / STEP_PX, MAX_SUBFRAMES)
         wanted = np.where(wanted > 0, np.maximum(wanted, MIN_SUBFRAMES), 1)
         repeats = np.ceil(wanted / looks).astype(np.int64)
     counts = looks * repeats

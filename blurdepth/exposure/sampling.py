@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numba
+import numpy as np
 import platformdirs
 
 from blurdepth.exposure.arrays import F32, F64, Ints, Lens
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+Corners = tuple[int, int, int, int]
+Shares = tuple[float, float, float, float]
 
 EPSILON = 1e-9
 
@@ -102,17 +106,39 @@ def cast_ray(lens: Lens, turns: F64, k: int, row: int, column: int, t: float) ->
 
 
 @inlined
-def bilinear(image: F32, x: float, y: float, out: F64) -> None:
-    """Light and inverse depth of `image` at a position; outside, its nearest border pixel."""
-    height, width = image.shape[:2]
+def _between(x: float, y: float, width: int, height: int) -> tuple[Corners, Shares]:
+    """The four pixels around a position, the nearest ones where it is outside, and their shares."""
     x, y = clamp(x, 0.0, width - 1.0), clamp(y, 0.0, height - 1.0)
     left, top = int(x), int(y)
     right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
-    a, b = x - left, y - top
-    for channel in range(4):
-        above = image[top, left, channel] * (1 - a) + image[top, right, channel] * a
-        below = image[bottom, left, channel] * (1 - a) + image[bottom, right, channel] * a
-        out[channel] = above * (1 - b) + below * b
+    a, b = np.float32(x - left), np.float32(y - top)
+    c, d = np.float32(1) - a, np.float32(1) - b
+    # A signed index is checked each time for whether it counts from the end.
+    return (np.uintp(left), np.uintp(right), np.uintp(top), np.uintp(bottom)), (c * d, a * d, c * b, a * b)
+
+
+@inlined
+def _mix(image: F32, corners: Corners, shares: Shares, channel: int) -> float:
+    left, right, top, bottom = corners
+    upper = image[top, left, channel] * shares[0] + image[top, right, channel] * shares[1]
+    return upper + image[bottom, left, channel] * shares[2] + image[bottom, right, channel] * shares[3]
+
+
+@inlined
+def bilinear(image: F32, x: float, y: float, out: F64) -> None:
+    """Light and inverse depth of `image` at a position; outside, its nearest border pixel."""
+    corners, shares = _between(x, y, image.shape[1], image.shape[0])
+    red, green = _mix(image, corners, shares, 0), _mix(image, corners, shares, 1)
+    blue, inverse_depth = _mix(image, corners, shares, 2), _mix(image, corners, shares, 3)
+    # Nothing is written before all is read, as for all the compiler knows `out` may lie in `image`.
+    out[0], out[1], out[2], out[3] = red, green, blue, inverse_depth
+
+
+@inlined
+def depth_at(image: F32, x: float, y: float) -> float:
+    """Inverse depth of `image` at a position; outside, of its nearest border pixel."""
+    corners, shares = _between(x, y, image.shape[1], image.shape[0])
+    return _mix(image, corners, shares, 3)
 
 
 @inlined
@@ -145,12 +171,15 @@ def piece_of(place: Ints, travel: F64, depth: F64, m: int) -> Piece:
 
 
 @inlined
-def depth_at(image: F32, x: float, y: float) -> float:
-    height, width = image.shape[:2]
-    x, y = clamp(x, 0.0, width - 1.0), clamp(y, 0.0, height - 1.0)
-    left, top = int(x), int(y)
-    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
-    a, b = x - left, y - top
-    above = image[top, left, 3] * (1 - a) + image[top, right, 3] * a
-    below = image[bottom, left, 3] * (1 - a) + image[bottom, right, 3] * a
-    return above * (1 - b) + below * b
+def piece_of(place: Ints, travel: F64, depth: F64, m: int) -> Piece:
+    return Piece(
+        place[m, 0],
+        place[m, 1],
+        place[m, 2],
+        place[m, 3],
+        place[m, 4],
+        travel[m, 0],
+        travel[m, 1],
+        travel[m, 2],
+        depth[m],
+    )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from blurdepth.camera import Motion
 from blurdepth.exposure.cutouts import Cutout, surrounding
 from blurdepth.ground import Ground, fit_ground
+from blurdepth.images import object_numbers
 
 F32 = NDArray[np.float32]
 Ids = NDArray[np.uint8]
@@ -44,7 +45,7 @@ def find_shadows(linear: F32, inverse_depth: F32, ids: Ids, motion: Motion) -> t
     Returns:
         The shadows, the light without them, and the ground that they lie on (None: there is none, and no shadow).
     """
-    numbers = [int(n) for n in np.unique(ids) if n and any(motion.objects[int(n)])]
+    numbers = [number for number in object_numbers(ids) if any(motion.objects[number])]
     ground = fit_ground(inverse_depth) if numbers else None
     if ground is None:
         return [], linear, None

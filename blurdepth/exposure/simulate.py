@@ -31,10 +31,11 @@ from blurdepth.exposure.arrays import (
 from blurdepth.exposure.cutouts import Cutout, pool
 from blurdepth.exposure.highlights import boost_highlights
 from blurdepth.exposure.layers import cut_world, take_out_movers
-from blurdepth.exposure.moments import MAX_SUBFRAMES, WORLD_STEP_PX, tile_moments
+from blurdepth.exposure.moments import MAX_SUBFRAMES, STEP_PX, tile_moments
 from blurdepth.exposure.motion import against, motion_flow
 from blurdepth.exposure.result import MIN_IN_VIEW, Exposure
 from blurdepth.exposure.shadows import find_shadows
+from blurdepth.images import object_numbers
 
 F32 = NDArray[np.float32]
 Ids = NDArray[np.uint8]
@@ -139,11 +140,13 @@ def _check(linear: F32, inverse_depth: F32, motion: Motion, object_ids: Ids | No
         return np.zeros(shape, np.uint8)
     if object_ids.shape != shape:
         raise InputError(f"The mask is {object_ids.shape} but the frame is {shape}: make them the same size.")
-    missing = sorted(set(motion.objects) - set(np.unique(object_ids).tolist()))
+    missing = sorted(set(motion.objects) - set(object_numbers(object_ids)))
     if missing:
         raise InputError(f"The motion moves object {missing[0]}, which the mask doesn't hold: take it out, or mark it.")
-    moving = [number for number, travel in motion.objects.items() if any(travel)]
-    return np.where(np.isin(object_ids, moving), object_ids, 0).astype(np.uint8)
+    moving = np.zeros(256, np.uint8)
+    for number, travel in motion.objects.items():
+        moving[number] = number if any(travel) else 0
+    return moving[object_ids]
 
 
 def _shift(camera: Pinhole, motion: Motion) -> F32:
@@ -161,7 +164,7 @@ def _shift(camera: Pinhole, motion: Motion) -> F32:
 def _longest(flow: F32, ids: Ids, latest: float, layers: Sequence[tuple[Sequence[Cutout], Cutouts]]) -> tuple[F32, F32]:
     """(H, W) the longest motion of the world, and of cut-outs, that may be seen at each pixel, pixels."""
     # More than the most moments make no finer steps, and would spread far.
-    length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_SUBFRAMES * WORLD_STEP_PX))
+    length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_SUBFRAMES * STEP_PX))
     world = np.where(ids == 0, length, 0).astype(np.float32)
     reach = math.ceil(float(world.max()) * latest)
     world = cv2.dilate(world, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))

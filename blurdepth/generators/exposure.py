@@ -13,7 +13,7 @@ from blurdepth.depth import MIXED
 from blurdepth.errors import InputError
 from blurdepth.exposure import Exposure, expose, motion_flow, regions
 from blurdepth.generators import Variant
-from blurdepth.images import Rgb, linear_to_srgb, srgb_to_linear
+from blurdepth.images import Rgb, linear_to_srgb, object_numbers, srgb_to_linear
 from blurdepth.prompts.condition import MAX_EXPOSURE_S, MAX_PAN_DEG, MAX_SPEED_MPS, MIN_EXPOSURE_S, Condition
 from blurdepth.weather import Weather, apply_falling, apply_scene, apply_sensor
 
@@ -186,7 +186,7 @@ def _plan(condition: Condition, ids: Ids, fov_x_deg: float, chance: np.random.Ge
     """The motion over the exposure: who moves, where to, and how the camera does."""
     seconds = condition.exposure_s
     objects: dict[int, Vector] = {}
-    numbers = [int(number) for number in np.unique(ids) if number]
+    numbers = object_numbers(ids)
     for number in numbers:
         moves = chance.random() < MOVES_SHARE
         heading = condition.direction or str(chance.choice(list(HEADINGS), p=[0.38, 0.38, 0.16, 0.08]))
@@ -218,7 +218,8 @@ def _stretch(motion: Motion, exposure_s: float, inverse_depth: F32, ids: Ids, lu
     height, width = inverse_depth.shape
     camera = Pinhole(width, height, motion.fov_x_deg)
     moving = np.where(np.isin(ids, list(motion.objects)), ids, 0).astype(np.uint8)
-    flow = np.linalg.norm(motion_flow(camera, inverse_depth, motion, moving), axis=2)
+    across, down = np.moveaxis(motion_flow(camera, inverse_depth, motion, moving), 2, 0)
+    flow = np.hypot(across, down)
     longest = luck * min(MAX_BLUR_PX, MAX_BLUR_SHARE * width)
     main = float(np.percentile(flow[_moving_part(motion, moving)], 95))
     stretch = luck * GOOD_BLUR_PX / main if 0 < main < MIN_BLUR_PX else 1.0

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.ground import Ground, fit_ground
+from blurdepth.images import channel_range
 
 F32 = NDArray[np.float32]
 
@@ -193,5 +194,6 @@ def _coloured_as(linear: F32, share: F32) -> F32:
         counts.append(count / max(weight.sum(), 1))
     likely = counts[0] / (counts[0] + counts[1] + 1e-5)
     # A car that depth doesn't know counts as ground in the histogram, but ground is never as colourful as paint.
-    purity = 1 - tone.min(axis=2) / np.maximum(tone.max(axis=2), np.float32(0.05))
+    dullest, brightest = channel_range(tone)
+    purity = 1 - dullest / np.maximum(brightest, np.float32(0.05))
     return np.asarray(likely.astype(np.float32).ravel()[index] * np.clip((0.7 - purity) / 0.15, 0, 1), np.float32)
