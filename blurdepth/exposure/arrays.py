@@ -86,6 +86,56 @@ class Ground(NamedTuple):
     horizon: float
 
 
-# What is known of a pixel at one moment, and summed over all: red, green, blue, and these.
-INVERSE, SQUARE, DEPTH_M, NEAR, FAR, MOVING, INSIDE, PASSED = range(3, 11)
-CHANNELS = 11
+class Shot(NamedTuple):
+    """All that is summed over.
+
+    Attributes:
+        lens: the camera and how it moves.
+        moments: when to look.
+        world: the static layer.
+        movers: with channels red, green, blue, inverse depth, coverage; travel of the camera against each.
+        shadows: with one channel, the share of light that is left; travel of each in the world.
+        ground: that shadows lie on.
+    """
+
+    lens: Lens
+    moments: Moments
+    world: WorldPart
+    movers: Cutouts
+    shadows: Cutouts
+    ground: Ground
+
+
+class Scratch(NamedTuple):
+    """What one thread notes down: turns of the camera at all moments (k, 3, 3), and which cut-outs are near (M,)."""
+
+    turns: F64
+    world_turns: F64
+    near: Ints
+    dark: Ints
+
+
+class Look(NamedTuple):
+    """What a pixel shows at one moment, or over all of them.
+
+    Attributes:
+        red, green, blue: linear light.
+        inverse_depth, square: 1/m, and its square.
+        depth_m: metres, at most `depth.CAP_M`.
+        nearest, farthest: inverse depth, over all moments the largest and the smallest, 1/m.
+        moving: share of moving objects, [0, 1].
+        inside: 1 if it comes from inside the frame, else 0; over all moments their share.
+        passed: 1 if it is, at any time, of a surface that passes through the camera, else 0.
+    """
+
+    red: float
+    green: float
+    blue: float
+    inverse_depth: float
+    square: float
+    depth_m: float
+    nearest: float
+    farthest: float
+    moving: float
+    inside: float
+    passed: float

@@ -38,7 +38,11 @@ def project(camera: Pinhole, points: tuple[F32, ...], travel: Vector, turn_deg: 
     x, y, inverse_depth = points
     (cx, cy), focal = camera.centre_px, camera.focal_px
     right, down, forward = (np.float32(component * t) for component in travel)
-    u, v, w = (x - np.float32(cx)) / np.float32(focal), (y - np.float32(cy)) / np.float32(focal), np.ones((), np.float32)
+    u, v, w = (
+        (x - np.float32(cx)) / np.float32(focal),
+        (y - np.float32(cy)) / np.float32(focal),
+        np.ones((), np.float32),
+    )
     if any(travel):
         u, v = u - right * inverse_depth, v - down * inverse_depth
         w = np.maximum(w - forward * inverse_depth, np.float32(NEAREST))

@@ -16,12 +16,12 @@ import numba
 import numpy as np
 import platformdirs
 
-from blurdepth.exposure.arrays import F32, F64, Ints, Lens
+from blurdepth.exposure.arrays import F32, F64, Cutouts, Lens
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 Corners = tuple[int, int, int, int]
-Shares = tuple[float, float, float, float]
+Shares = tuple[np.float32, np.float32, np.float32, np.float32]
 
 EPSILON = 1e-9
 
@@ -43,6 +43,8 @@ _OPTIONS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
+    # Arrays are handed in, never made: then none of their references need be counted, which cost as much as the sums.
+    "_nrt": False,
     "fastmath": {"nnan", "nsz", "arcp", "contract"},
 }
 compiled: Callable[[Function], Function] = numba.njit(**_OPTIONS)
@@ -73,8 +75,20 @@ class Piece(NamedTuple):
 
 
 @inlined
+def unsigned(index: int) -> int:
+    """The same index without a sign: one with a sign is checked each time for whether it counts from the end."""
+    return np.uintp(index)  # type: ignore[return-value]
+
+
+@inlined
 def clamp(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
+
+
+@inlined
+def mix(one: float, other: float, share: float) -> float:
+    """`share` of the other."""
+    return one + share * (other - one)
 
 
 @inlined
@@ -113,73 +127,71 @@ def _between(x: float, y: float, width: int, height: int) -> tuple[Corners, Shar
     right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
     a, b = np.float32(x - left), np.float32(y - top)
     c, d = np.float32(1) - a, np.float32(1) - b
-    # A signed index is checked each time for whether it counts from the end.
-    return (np.uintp(left), np.uintp(right), np.uintp(top), np.uintp(bottom)), (c * d, a * d, c * b, a * b)
+    return (unsigned(left), unsigned(right), unsigned(top), unsigned(bottom)), (c * d, a * d, c * b, a * b)
 
 
 @inlined
-def _mix(image: F32, corners: Corners, shares: Shares, channel: int) -> float:
+def _weigh(image: F32, corners: Corners, shares: Shares, channel: int) -> float:
     left, right, top, bottom = corners
     upper = image[top, left, channel] * shares[0] + image[top, right, channel] * shares[1]
     return upper + image[bottom, left, channel] * shares[2] + image[bottom, right, channel] * shares[3]
 
 
 @inlined
-def bilinear(image: F32, x: float, y: float, out: F64) -> None:
-    """Light and inverse depth of `image` at a position; outside, its nearest border pixel."""
+def bilinear(image: F32, x: float, y: float) -> tuple[float, float, float, float]:
+    """Light and inverse depth of `image` at a position; outside, of its nearest border pixel."""
     corners, shares = _between(x, y, image.shape[1], image.shape[0])
-    red, green = _mix(image, corners, shares, 0), _mix(image, corners, shares, 1)
-    blue, inverse_depth = _mix(image, corners, shares, 2), _mix(image, corners, shares, 3)
-    # Nothing is written before all is read, as for all the compiler knows `out` may lie in `image`.
-    out[0], out[1], out[2], out[3] = red, green, blue, inverse_depth
+    red, green = _weigh(image, corners, shares, 0), _weigh(image, corners, shares, 1)
+    return red, green, _weigh(image, corners, shares, 2), _weigh(image, corners, shares, 3)
 
 
 @inlined
 def depth_at(image: F32, x: float, y: float) -> float:
     """Inverse depth of `image` at a position; outside, of its nearest border pixel."""
     corners, shares = _between(x, y, image.shape[1], image.shape[0])
-    return _mix(image, corners, shares, 3)
+    return _weigh(image, corners, shares, 3)
 
 
 @inlined
-def sample_piece(pool: F32, piece: Piece, x: float, y: float, out: F64) -> None:
-    """All channels of a cut-out at a position in it; outside, its nearest border pixel."""
-    x, y = clamp(x, 0.0, piece.width - 1.0), clamp(y, 0.0, piece.height - 1.0)
-    left, top = int(x), int(y)
-    a, b = x - left, y - top
-    right, below = min(left + 1, piece.width - 1) - left, (min(top + 1, piece.height - 1) - top) * piece.width
-    at = piece.start + top * piece.width + left
-    for channel in range(pool.shape[1]):
-        above = pool[at, channel] * (1 - a) + pool[at + right, channel] * a
-        under = pool[at + below, channel] * (1 - a) + pool[at + below + right, channel] * a
-        out[channel] = above * (1 - b) + under * b
+def _in_pool(piece: Piece, x: float, y: float) -> tuple[Corners, Shares]:
+    """The four pixels of a cut-out around a position, as rows of the pool, and their shares."""
+    (left, right, top, bottom), shares = _between(x, y, piece.width, piece.height)
+    start, width = unsigned(piece.start), unsigned(piece.width)
+    upper, lower = start + top * width, start + bottom * width
+    return (upper + left, upper + right, lower + left, lower + right), shares
 
 
 @inlined
-def piece_of(place: Ints, travel: F64, depth: F64, m: int) -> Piece:
-    return Piece(
-        place[m, 0],
-        place[m, 1],
-        place[m, 2],
-        place[m, 3],
-        place[m, 4],
-        travel[m, 0],
-        travel[m, 1],
-        travel[m, 2],
-        depth[m],
-    )
+def _blend(pool: F32, corners: Corners, shares: Shares, channel: int) -> float:
+    upper = pool[corners[0], channel] * shares[0] + pool[corners[1], channel] * shares[1]
+    return upper + pool[corners[2], channel] * shares[2] + pool[corners[3], channel] * shares[3]
 
 
 @inlined
-def piece_of(place: Ints, travel: F64, depth: F64, m: int) -> Piece:
-    return Piece(
-        place[m, 0],
-        place[m, 1],
-        place[m, 2],
-        place[m, 3],
-        place[m, 4],
-        travel[m, 0],
-        travel[m, 1],
-        travel[m, 2],
-        depth[m],
-    )
+def body_at(pool: F32, piece: Piece, x: float, y: float) -> tuple[float, float, float, float, float]:
+    """Light, inverse depth and coverage of an object at a position in it; outside, of its nearest border pixel."""
+    at, shares = _in_pool(piece, x, y)
+    red, green, blue = _blend(pool, at, shares, 0), _blend(pool, at, shares, 1), _blend(pool, at, shares, 2)
+    return red, green, blue, _blend(pool, at, shares, 3), _blend(pool, at, shares, 4)
+
+
+@inlined
+def light_left_at(pool: F32, piece: Piece, x: float, y: float) -> float:
+    """The share of light that a shadow leaves at a position in it."""
+    corners, shares = _in_pool(piece, x, y)
+    return _blend(pool, corners, shares, 0)
+
+
+@inlined
+def own_depth(pool: F32, piece: Piece, x: float, y: float) -> float:
+    """Inverse depth of the pixel of an object that is nearest to a position."""
+    row = unsigned(int(clamp(y + 0.5, 0.0, piece.height - 1.0)))
+    column = unsigned(int(clamp(x + 0.5, 0.0, piece.width - 1.0)))
+    return pool[unsigned(piece.start) + row * unsigned(piece.width) + column, 3]
+
+
+@inlined
+def piece_of(cutouts: Cutouts, m: int) -> Piece:
+    left, top, width, height, start = cutouts.place[m]
+    x, y, z = cutouts.travel[m]
+    return Piece(left, top, width, height, start, x, y, z, cutouts.depth[m])

@@ -14,18 +14,11 @@ from numpy.typing import NDArray
 from blurdepth.camera import Motion, Pinhole
 from blurdepth.errors import InputError
 from blurdepth.exposure.arrays import (
-    DEPTH_M,
-    FAR,
-    INSIDE,
-    INVERSE,
-    MOVING,
-    NEAR,
     NEAREST,
-    PASSED,
-    SQUARE,
     Cutouts,
     Ground,
     Lens,
+    Shot,
     WorldPart,
 )
 from blurdepth.exposure.cutouts import Cutout, pool
@@ -86,8 +79,9 @@ def expose(
     moments = tile_moments(*longest, edges, motion, subframes)
     lens = Lens(camera.focal_px, *camera.centre_px, *motion.translation_m, not still)
     plane = Ground(ground.slope, ground.horizon) if ground else Ground(0.0, 0.0)
-    total = sum_exposure(lens, moments, world, bodies, shades, plane, threads or min(os.cpu_count() or 1, MAX_THREADS))
-    exposure = _finish(total, world, motion, flow, int(moments.counts.max()))
+    shot = Shot(lens, moments, world, bodies, shades, plane)
+    sums = sum_exposure(shot, threads or min(os.cpu_count() or 1, MAX_THREADS))
+    exposure = _finish(sums, world, motion, flow, int(moments.counts.max()))
     if not exposure.valid.any():
         raise InputError("The motion is so long or comes so near that nothing stays in view: make it shorter.")
     return exposure
@@ -104,19 +98,19 @@ def warm_up() -> None:
     expose(frame, np.full((8, 8), 0.1, np.float32), Motion(80.0, objects={1: (0.1, 0.0, 0.0)}), ids)
 
 
-def _finish(total: F32, world: WorldPart, motion: Motion, flow: F32, count: int) -> Exposure:
-    mean = total[INVERSE]
+def _finish(sums: F32, world: WorldPart, motion: Motion, flow: F32, count: int) -> Exposure:
+    red, green, blue, mean, square, depth_m, nearest, farthest, moving, inside, passed = sums
     passes = 1 - abs(motion.translation_m[2]) / 2 * world.front[..., 3] < NEAREST
     return Exposure(
-        linear=np.ascontiguousarray(total[:3].transpose(1, 2, 0)),
+        linear=np.dstack([red, green, blue]),
         mean_inverse_depth=mean,
-        mean_depth_m=total[DEPTH_M],
-        nearest_inverse_depth=total[NEAR],
-        farthest_inverse_depth=total[FAR],
-        variance=np.maximum(total[SQUARE] - mean * mean, 0),
-        moving_fraction=total[MOVING],
+        mean_depth_m=depth_m,
+        nearest_inverse_depth=nearest,
+        farthest_inverse_depth=farthest,
+        variance=np.maximum(square - mean * mean, 0),
+        moving_fraction=moving,
         flow=flow,
-        valid=(total[INSIDE] >= MIN_IN_VIEW) & (total[PASSED] == 0) & ~passes,
+        valid=(inside >= MIN_IN_VIEW) & (passed == 0) & ~passes,
         subframes=count,
     )
 

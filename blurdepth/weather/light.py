@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blurdepth.images import channel_range
 from blurdepth.weather.view import F32, View, follow_edges, luminance, power, soften
 
 SODIUM, LED = np.array([1.0, 0.60, 0.26], np.float32), np.array([1.0, 0.86, 0.68], np.float32)
@@ -103,7 +104,8 @@ def _lamps_in_picture(linear: F32, view: View) -> F32:
     bluish = 6 * blue / green.clip(0.02) - 3
     go = np.minimum(np.minimum(green / np.maximum(red, 0.6 * blue).clip(0.02) - 1.8, bluish), 4 * green - 1)
     dusky = np.float32(np.clip((0.10 - np.median(green)) / 0.05, 0, 1))
-    bright = np.clip(np.maximum(np.maximum(stop, go), dusky * (10 * np.minimum(np.minimum(red, green), blue) - 9)), 0, 1)
+    dullest, _ = channel_range(small)
+    bright = np.clip(np.maximum(np.maximum(stop, go), dusky * (10 * dullest - 9)), 0, 1)
     side, wide = max(7, width // 60) | 1, max(15, width // 16) | 1
     alone = np.clip(1.5 - cv2.blur(bright, (side, side)) / 0.05, 0, 1)
     alone = alone * np.clip(1.5 - cv2.blur(bright, (wide, wide)) / 0.006, 0, 1)
