@@ -89,10 +89,9 @@ class GenerateTab:
         order = gr.State()
         frame_id, models = self.input.frame_id, [model, self.input.finder]
         asked = [frame_id, *self.words.all, self.desk.editor, self.number, self.seed, *models]
-        ordered = self.start.click(told(self.order), asked, order, js=_LOOK_AT_RESULTS, **LIGHT)
-        begun = ordered.success(self.begin, None, buttons, **LIGHT)
+        begun = self.start.click(told(self.order), asked, [order, *buttons], js=_LOOK_AT_RESULTS, **LIGHT)
         shown = [results.status, results.variants, results.shown, results.onward]
-        self.made = begun.then(self.generate, [frame_id, order], shown, **HEAVY)
+        self.made = begun.success(self.generate, [frame_id, order], shown, **HEAVY)
         self.ended = self.made.then(self.end, None, buttons, **LIGHT)
         begun = self.clip.start.click(self.begin, None, buttons, **LIGHT)
         self.blended = begun.then(self.blend, [*self.clip.asked, model], [frame_id, *shown], **HEAVY)
@@ -165,12 +164,12 @@ class GenerateTab:
         number: int,
         seed: str,
         *models: str,
-    ) -> GenerationRequest:
-        """What is asked, as it stands on the page."""
+    ) -> tuple[Any, ...]:
+        """What is asked, as it stands on the page; and while it works there is no second start, but a cancel."""
         if not frame_id:
             raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
         model, finder = models
-        return GenerationRequest(
+        request = GenerationRequest(
             prompt,
             negative,
             int(number),
@@ -180,6 +179,7 @@ class GenerateTab:
             setup=self.workspace.setup(frame_id, chosen_setup(editor)),
             finder=finder,
         )
+        return request, *self.begin()
 
     def begin(self) -> tuple[Any, ...]:
         """While it works there is no second start, but a cancel."""
