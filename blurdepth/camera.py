@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,10 @@ class Motion:
     def _check_vector(name: str, vector: Vector) -> None:
         if not all(math.isfinite(part) for part in vector):
             raise InputError(f"{name} is {vector}: give three finite numbers.")
+
+    def only(self, numbers: Collection[int]) -> Motion:
+        """The same motion, but of all objects only these move."""
+        return replace(self, objects={number: move for number, move in self.objects.items() if number in numbers})
 
     @property
     def latest(self) -> float:

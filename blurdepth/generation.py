@@ -14,7 +14,7 @@ from blurdepth.camera import ScaleAssumption
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.generators.exposure import Movers, plan_variant, take_variant
-from blurdepth.images import Rgb, content_hash
+from blurdepth.images import Rgb, content_hash, object_numbers
 from blurdepth.prompts import Condition, parse_prompt
 from blurdepth.setups import Setup
 from blurdepth.store.records import Frame, Sample
@@ -130,8 +130,7 @@ def preview(workspace: Workspace, frame: Frame, request: GenerationRequest, widt
         size = (width, max(1, round(width * frame.height / frame.width)))
         rgb, inverse_depth = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (rgb, inverse_depth))
         ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
-        seen = {number: way for number, way in plan.motion.objects.items() if (ids == number).any()}
-        plan = replace(plan, motion=replace(plan.motion, objects=seen))
+        plan = replace(plan, motion=plan.motion.only(object_numbers(ids)))
     return take_variant(rgb, inverse_depth, ids, plan, request.scale, not teacher.relative).rgb
 
 

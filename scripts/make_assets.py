@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from blurdepth.camera import Motion
 from blurdepth.exposure import expose
-from blurdepth.images import Rgb
+from blurdepth.images import Rgb, object_numbers
 from blurdepth.render import depth_picture, depth_range
 from blurdepth.streets import make_street, photograph, render
 
@@ -49,7 +49,7 @@ def readme_picture(seed: int, kind: str, light: str) -> Image.Image:
     """Four panels: a street and its exact depth, above; both under an open shutter, below."""
     street = make_street(seed, kind, light)
     sharp = render(street, WIDTH, HEIGHT, samples=2)
-    motion = _from_a_tripod(street.motion)
+    motion = _from_a_tripod(street.motion).only(object_numbers(sharp.object_ids))
     exposure = expose(sharp.linear, sharp.inverse_depth, motion, sharp.object_ids)
     span = depth_range(sharp.inverse_depth)
     panels = {

@@ -145,6 +145,15 @@ def test_a_mover_grows_as_it_comes_nearer() -> None:
     assert made.valid.all()
 
 
+def test_a_mover_of_which_a_pixel_peeps_out_behind_another_is_left_out() -> None:
+    inverse, ids = boxed(3)
+    row, column = np.argwhere(ids == 1)[0]
+    ids[row - 1, column], inverse[row - 1, column] = 2, 0.1
+    made = expose(texture(), inverse, Motion(FOV, objects={1: (0.1, 0, 0), 2: (-0.1, 0, 0)}), ids)
+    assert np.isfinite(made.linear).all()
+    assert made.moving_fraction.max() == pytest.approx(1)
+
+
 def test_same_input_gives_the_same_bytes_with_any_number_of_threads() -> None:
     linear, inverse, ids = street()
     motion = Motion(FOV, (0.05, 0, 0.8), (0, 0.7, 0), {1: (0.5, 0, 0)}, "triangle", 0.4)

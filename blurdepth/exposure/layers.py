@@ -37,6 +37,8 @@ def take_out_movers(linear: F32, inverse_depth: F32, ids: Ids) -> tuple[list[Cut
         linear, inverse_depth, ids = linear.copy(), inverse_depth.copy(), ids.copy()
     for number in sorted(middles, key=lambda n: -middles[n]):
         mask = ids == number
+        if not mask.any():
+            continue  # All that was seen of it lay on the outline of a nearer one.
         movers.append(_cut_mover(linear, inverse_depth, mask, number))
         box = surrounding(mask, SIDE_PX + 1)
         linear[box], inverse_depth[box], ids[box] = _without(linear[box], inverse_depth[box], ids[box], mask[box])
