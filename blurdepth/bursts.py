@@ -1,6 +1,6 @@
 """A blurred frame, and the inverse depth that belongs to it, from several sharp frames of a clip.
 
-The frames are linearised, in-between ones are made along the optical flow until nothing jumps by more than 2 px,
+The frames are linearised, in-between ones are made along the optical flow until nothing jumps by more than 1.5 px,
 and light and inverse depth are averaged by the same weights over the time in which the shutter is open.
 """
 

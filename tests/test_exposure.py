@@ -154,6 +154,24 @@ def test_a_mover_of_which_a_pixel_peeps_out_behind_another_is_left_out() -> None
     assert made.moving_fraction.max() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("columns", [slice(0, 1), slice(0, 2), slice(WIDTH - 1, WIDTH)])
+def test_a_mover_that_is_hardly_in_the_frame(columns: slice) -> None:
+    linear, inverse, ids = street()
+    ids[:], ids[60:90, columns] = 0, 1
+    inverse[60:90, columns] = inverse[90, 0]
+    made = expose(linear, inverse, Motion(FOV, objects={1: (0.3, 0, 0)}), ids)
+    assert np.isfinite(made.linear).all()
+    assert made.moving_fraction[70].max() > 0
+
+
+def test_other_types_give_the_same() -> None:
+    linear, inverse, ids = street()
+    motion = Motion(FOV, translation_m=(0, 0, 1), objects={1: (0.5, 0, 0)})
+    usual, other = (expose(linear.astype(each), inverse.astype(each), motion, ids) for each in (np.float32, np.float64))
+    assert usual.linear.tobytes() == other.linear.tobytes()
+    assert other.mean_inverse_depth.dtype == np.float32
+
+
 def test_same_input_gives_the_same_bytes_with_any_number_of_threads() -> None:
     linear, inverse, ids = street()
     motion = Motion(FOV, (0.05, 0, 0.8), (0, 0.7, 0), {1: (0.5, 0, 0)}, "triangle", 0.4)
@@ -303,6 +321,7 @@ def test_a_lamp_that_was_not_clipped_keeps_the_light_that_it_has() -> None:
         ({"linear": texture() * np.float32(np.nan)}, "not finite"),
         ({"object_ids": None}, "no mask"),
         ({"object_ids": np.zeros((9, 9), np.uint8)}, "same size"),
+        ({"object_ids": np.full((HEIGHT, WIDTH), 300)}, "uint8"),
         ({"motion": Motion(FOV, translation_m=(40, 0, 0))}, "nothing stays in view"),
         ({"motion": Motion(FOV, objects={1: (1, 0, 0), 7: (1, 0, 0)})}, "object 7, which the mask doesn't hold"),
     ],

@@ -47,7 +47,7 @@ def tile_moments(world_px: F32, movers_px: F32, edges: Mask, motion: Motion, sub
         moments = (np.arange(n) + 0.5) / n - 0.5
         shares = SHUTTERS[motion.shutter](moments)
         time[n, :n], weight[n, :n] = moments, shares / shares.sum()
-    return Moments(counts, repeats, time, weight, np.radians(np.array(motion.rotation_deg)), motion.readout)
+    return Moments(counts, repeats, time, weight, np.radians(np.array(motion.rotation_deg)), float(motion.readout))
 
 
 def _tile_max(values: F32) -> F32:

@@ -126,7 +126,8 @@ def _zone(inverse_depth: F32, level: F32, own: Mask) -> tuple[slice, slice] | No
 def _usual_light(light: F32, known: Mask, own: Mask) -> F32:
     """The light of the ground in each row: on either side of the object the brighter parts, a line in between."""
     columns = np.flatnonzero(own.any(axis=0))
-    middle = int(columns.mean())
+    # At the frame's border there must be a column on either side still.
+    middle = int(np.clip(columns.mean(), 1, light.shape[1] - 1))
     seen = np.where(known, light, np.inf)
     ends = []
     for part in (seen[:, :middle], seen[:, middle:]):

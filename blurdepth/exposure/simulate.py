@@ -24,7 +24,7 @@ from blurdepth.exposure.arrays import (
 from blurdepth.exposure.cutouts import Cutout, pool
 from blurdepth.exposure.highlights import boost_highlights
 from blurdepth.exposure.layers import cut_world, take_out_movers
-from blurdepth.exposure.moments import MAX_SUBFRAMES, STEP_PX, tile_moments
+from blurdepth.exposure.moments import tile_moments
 from blurdepth.exposure.motion import against, motion_flow
 from blurdepth.exposure.result import MIN_IN_VIEW, Exposure
 from blurdepth.exposure.shadows import find_shadows
@@ -34,6 +34,8 @@ F32 = NDArray[np.float32]
 Ids = NDArray[np.uint8]
 
 MAX_THREADS = 8
+MAX_REACH_PX = 96
+"""How far from a surface it is looked out for that it may pass: farther off it would be seen in few moments only."""
 
 
 def expose(
@@ -56,12 +58,14 @@ def expose(
 
     Raises:
         InputError: the inputs don't fit together, the inverse depth is negative, not finite or all 0, objects
-            move but there is no mask or it doesn't hold them, or so much moves out of view or through the camera
-            that nothing is left.
+            move but there is no mask, it isn't uint8 or doesn't hold them, or so much moves out of view or through
+            the camera that nothing is left.
     """
     from blurdepth.exposure.kernel import sum_exposure
 
     ids = _check(linear, inverse_depth, motion, object_ids)
+    # Another type would compile the kernel anew.
+    linear, inverse_depth = (np.asarray(each, np.float32) for each in (linear, inverse_depth))
     camera = Pinhole(inverse_depth.shape[1], inverse_depth.shape[0], motion.fov_x_deg)
     still = not any(motion.translation_m) and not any(motion.rotation_deg)
     bright = boost_highlights(linear)
@@ -77,7 +81,8 @@ def expose(
     longest = _longest(flow, ids, motion.latest, [(movers, bodies), (shadows, shades)])
     edges = world.front[..., 4] > world.front[..., 5]
     moments = tile_moments(*longest, edges, motion, subframes)
-    lens = Lens(camera.focal_px, *camera.centre_px, *motion.translation_m, not still)
+    x, y, z = map(float, motion.translation_m)
+    lens = Lens(camera.focal_px, *camera.centre_px, x, y, z, not still)
     plane = Ground(ground.slope, ground.horizon) if ground else Ground(0.0, 0.0)
     shot = Shot(lens, moments, world, bodies, shades, plane)
     sums = sum_exposure(shot, threads or min(os.cpu_count() or 1, MAX_THREADS))
@@ -134,6 +139,8 @@ def _check(linear: F32, inverse_depth: F32, motion: Motion, object_ids: Ids | No
         return np.zeros(shape, np.uint8)
     if object_ids.shape != shape:
         raise InputError(f"The mask is {object_ids.shape} but the frame is {shape}: make them the same size.")
+    if object_ids.dtype != np.uint8:
+        raise InputError(f"The mask holds {object_ids.dtype}: give the object ids as uint8, 0 for the static world.")
     missing = sorted(set(motion.objects) - set(object_numbers(object_ids)))
     if missing:
         raise InputError(f"The motion moves object {missing[0]}, which the mask doesn't hold: take it out, or mark it.")
@@ -157,10 +164,9 @@ def _shift(camera: Pinhole, motion: Motion) -> F32:
 
 def _longest(flow: F32, ids: Ids, latest: float, layers: Sequence[tuple[Sequence[Cutout], Cutouts]]) -> tuple[F32, F32]:
     """(H, W) the longest motion of the world, and of cut-outs, that may be seen at each pixel, pixels."""
-    # More than the most moments make no finer steps, and would spread far.
-    length = np.minimum(np.hypot(flow[..., 0], flow[..., 1]), np.float32(MAX_SUBFRAMES * STEP_PX))
+    length = np.hypot(flow[..., 0], flow[..., 1])
     world = np.where(ids == 0, length, 0).astype(np.float32)
-    reach = math.ceil(float(world.max()) * latest)
+    reach = math.ceil(min(float(world.max()) * latest, MAX_REACH_PX))
     world = cv2.dilate(world, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     movers = np.zeros_like(world)
     for parts, pooled in layers:

@@ -29,12 +29,13 @@ def condition_chips(prompt: str, negative: str) -> gr.HTML:
     )
 
 
-def read(prompt: str, negative: str, shown: str = "{}") -> str:
-    """What to show for a prompt; what is `shown` stays if it is of the same words, as it may be changed by hand."""
-    now = json.loads(shown)
-    return (
-        shown if (now.get("prompt"), now.get("negative")) == (prompt, negative) else json.dumps(_read(prompt, negative))
-    )
+def read(prompt: str, negative: str, *known: str) -> str:
+    """What to show for a prompt: the first `known` that is of the same words, as it may be changed by hand, or anew."""
+    for each in known:
+        words = json.loads(each)
+        if (words.get("prompt"), words.get("negative")) == (prompt, negative):
+            return each
+    return json.dumps(_read(prompt, negative))
 
 
 def turn_knob(asked: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from blurdepth.errors import InputError
 from blurdepth.estimators import device_words, warm_up
 from blurdepth.images import MAX_BYTES
 from blurdepth.ui import api, html
-from blurdepth.ui.chips import read
 from blurdepth.ui.compare import CompareTab
 from blurdepth.ui.curate import CurateTab
 from blurdepth.ui.dataset import DatasetTab
@@ -98,10 +97,10 @@ class Page:
         tab = self.generate
         loaded = self.blocks.load(self.recognise, self.memory, self.memory, **LIGHT)
         desk = [tab.desk.notice, tab.desk.editor]
-        remembered = [self.memory, tab.input.frame_id, tab.words.reading]
+        remembered = [self.memory, tab.input.frame_id]
         restored = loaded.then(tab.restore, remembered, tab.restored, **LIGHT)
         # Somebody may have begun to type while the page came back: the words that stand there are read last.
-        read_last = restored.then(read, tab.words.all, tab.words.reading, **LIGHT)
+        read_last = restored.then(tab.read_again, [self.memory, *tab.words.all], tab.words.reading, **LIGHT)
         read_last.then(tab.desk.show, tab.looked_at, desk, **LIGHT)
         loaded.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
         timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)

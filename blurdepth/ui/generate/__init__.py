@@ -13,7 +13,7 @@ from blurdepth.generation import MAX_VARIANTS, GenerationRequest, generate
 from blurdepth.shutter import Shape
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
-from blurdepth.ui.chips import chosen_condition
+from blurdepth.ui.chips import chosen_condition, read
 from blurdepth.ui.editor import chosen_setup
 from blurdepth.ui.generate.clip import ClipInput
 from blurdepth.ui.generate.frame import FrameDesk, FrameInput
@@ -253,16 +253,19 @@ class GenerateTab:
     @property
     def restored(self) -> list[Any]:
         """What `restore` gives values for."""
-        results = self.results
+        results, words = self.results, [self.words.prompt, self.words.negative]
         models = [self.input.model, self.input.finder]
-        return [self.input.frame_id, *self.words.all, *models, results.shown, results.variants, results.onward]
+        return [self.input.frame_id, *words, *models, results.shown, results.variants, results.onward]
 
-    def restore(self, memory: dict[str, Any], frame_id: str, reading: str) -> tuple[Any, ...]:
+    def restore(self, memory: dict[str, Any], frame_id: str) -> tuple[Any, ...]:
         """Bring back what this browser remembers, unless a frame has come in the meantime."""
         if frame_id or "reading" not in memory:
-            # The chips get back what they show: an update without a value would cost them their server functions.
-            return tuple(reading if each is self.words.reading else gr.skip() for each in self.restored)
+            return tuple(gr.skip() for _ in self.restored)
         frame = self.input.remembered(memory)
         shown = [each for each in memory["shown"] if frame and self.results.is_of(each, frame.id)]
-        words = (memory["prompt"], memory["negative"], memory["reading"])
+        words = (memory["prompt"], memory["negative"])
         return frame.id if frame else "", *words, memory["model"], memory["finder"], *self.results.restored(shown)
+
+    def read_again(self, memory: dict[str, Any], prompt: str, negative: str, shown: str) -> str:
+        """What to show for the words that stand there once the page is back: as it was left, if that was of them."""
+        return read(prompt, negative, memory.get("reading", "{}"), shown)

@@ -4,6 +4,7 @@ const find = (selector) => element.querySelector(selector);
 const PAUSE_MS = 120;
 let turned = null;
 let drawn = {};
+let byHand = false;
 
 const state = () => JSON.parse(props.value || '{}');
 
@@ -94,17 +95,20 @@ const turn = (name, value) => {
       ?? {...state(), error: 'The app does not answer: is it still running?'};
     const now = state();
     if (now.prompt !== rest.prompt || now.negative !== rest.negative) return; // other words have come in the meantime
-    props.value = JSON.stringify({...answer, turns: (now.turns ?? 0) + 1});
+    byHand = true;
+    props.value = JSON.stringify(answer);
     trigger('edit');
     draw();
   });
 };
 
-// Python gives back what it was sent: where a knob was turned on the way, that is what was shown before the turn.
+// Of the same words Python gives back what it was sent, what the browser remembers, or what the words say: all of that is
+// older than what was turned by hand.
 const take = () => {
   const came = state();
   const sameWords = came.prompt === drawn.prompt && came.negative === drawn.negative;
-  if (sameWords && (came.turns ?? 0) < (drawn.turns ?? 0)) props.value = JSON.stringify(drawn);
+  byHand &&= sameWords;
+  if (byHand || sameWords && drawn.changed) props.value = JSON.stringify(drawn);
   else draw();
 };
 
