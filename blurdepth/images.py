@@ -120,7 +120,7 @@ def object_numbers(ids: NDArray[np.uint8]) -> list[int]:
     [2, 7]
     """
     # Counting is several times faster than the sort of np.unique.
-    return [number for number in np.flatnonzero(np.bincount(ids.ravel(), minlength=1)).tolist() if number]
+    return [number for number in np.flatnonzero(np.bincount(ids.ravel())).tolist() if number]
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -82,6 +82,7 @@ def unsigned(index: int) -> int:
 
 @inlined
 def clamp(value: float, low: float, high: float) -> float:
+    """`value`, or the bound that it is beyond."""
     return min(max(value, low), high)
 
 
@@ -112,6 +113,7 @@ def turn_matrix(rotation: F64, t: float, out: F64, k: int) -> None:
 
 @inlined
 def cast_ray(lens: Lens, turns: F64, k: int, row: int, column: int, t: float) -> Ray:
+    """The ray of a pixel at time `t`, in exposures, when the camera has turned by the matrix `turns[k]`."""
     u, v = (column - lens.cx) / lens.focal, (row - lens.cy) / lens.focal
     gain = turns[k, 2, 0] * u + turns[k, 2, 1] * v + turns[k, 2, 2]
     x = lens.cx + lens.focal * (turns[k, 0, 0] * u + turns[k, 0, 1] * v + turns[k, 0, 2]) / gain
@@ -192,6 +194,7 @@ def own_depth(pool: F32, piece: Piece, x: float, y: float) -> float:
 
 @inlined
 def piece_of(cutouts: Cutouts, m: int) -> Piece:
+    """Cut-out `m`."""
     left, top, width, height, start = cutouts.place[m]
     x, y, z = cutouts.travel[m]
     return Piece(left, top, width, height, start, x, y, z, cutouts.depth[m])

@@ -218,12 +218,12 @@ def _stretch(motion: Motion, exposure_s: float, inverse_depth: F32, ids: Ids, lu
     height, width = inverse_depth.shape
     camera = Pinhole(width, height, motion.fov_x_deg)
     moving = np.where(np.isin(ids, list(motion.objects)), ids, 0).astype(np.uint8)
-    across, down = np.moveaxis(motion_flow(camera, inverse_depth, motion, moving), 2, 0)
-    flow = np.hypot(across, down)
+    flow = motion_flow(camera, inverse_depth, motion, moving)
+    flow_px = np.hypot(flow[..., 0], flow[..., 1])
     longest = luck * min(MAX_BLUR_PX, MAX_BLUR_SHARE * width)
-    main = float(np.percentile(flow[_moving_part(motion, moving)], 95))
+    main = float(np.percentile(flow_px[_moving_part(motion, moving)], 95))
     stretch = luck * GOOD_BLUR_PX / main if 0 < main < MIN_BLUR_PX else 1.0
-    stretch = min(stretch, longest / max(float(np.percentile(flow, 99.5)), main, 1e-6))
+    stretch = min(stretch, longest / max(float(np.percentile(flow_px, 99.5)), main, 1e-6))
     return float(np.clip(stretch, MIN_EXPOSURE_S / exposure_s, MAX_EXPOSURE_S / exposure_s))
 
 

@@ -18,7 +18,7 @@ from blurdepth.camera import scale_from_json
 from blurdepth.editing import Desk
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generation import GenerationRequest, preview
-from blurdepth.images import encode_jpeg
+from blurdepth.images import encode_jpeg, object_numbers
 from blurdepth.movers import Mask
 from blurdepth.prompts import Condition
 from blurdepth.setups import Point, Setup
@@ -141,7 +141,7 @@ def _sheet(desk: Desk) -> Answer:
         "size": [frame.width, frame.height],
         "picture": html.url_of(workspace.pictures.path(frame.image)),
         "depth": html.url_of(workspace.prediction_picture(prediction)),
-        "proposals": [_proposal(proposed == number) for number in np.unique(proposed) if number],
+        "proposals": [_proposal(proposed == number) for number in object_numbers(proposed)],
         "movers": movers,
         "scale": desk.setup.scale.to_json(),
         "relative": prediction.relative,
