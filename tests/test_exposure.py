@@ -199,6 +199,23 @@ def test_halving_the_step_changes_less_than_a_thousandth(camera: Vector, turn: V
     assert np.percentile(depth / np.maximum(inverse.mean(), finer.mean_inverse_depth), 95) < 1e-3
 
 
+@pytest.mark.parametrize(
+    ("turn", "shutter", "within"),
+    [((0, 4, 0), "box", 1e-3), ((1, 1, 0), "box", 1e-3), ((1, -2, 5), "box", 4e-3), ((-3, 0, 0), "triangle", 4e-3)],
+)
+def test_a_turn_is_the_integral_over_the_whole_exposure_at_every_pixel(
+    turn: Vector, shutter: str, within: float
+) -> None:
+    linear, inverse, _ = street()
+    smooth, soft = cv2.GaussianBlur(linear, (0, 0), 1.0), cv2.GaussianBlur(inverse, (0, 0), 1.0)
+    motion = Motion(FOV, rotation_deg=turn, shutter=shutter, readout=0.5)
+    made, reference = expose(smooth, soft, motion), expose(smooth, soft, motion, subframes=1024)
+    np.testing.assert_allclose(made.linear, reference.linear, atol=within)
+    np.testing.assert_allclose(made.mean_inverse_depth, reference.mean_inverse_depth, atol=within * soft.max())
+    np.testing.assert_allclose(made.variance, reference.variance, atol=5e-3 * soft.max() ** 2)
+    assert (made.valid == reference.valid).mean() > 0.995
+
+
 def test_a_triangle_shutter_weighs_the_middle_most() -> None:
     linear, steps = texture(), 8
     motion = Motion(FOV, translation_m=(steps / WIDTH * 10, 0, 0), shutter="triangle")

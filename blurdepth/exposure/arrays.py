@@ -37,6 +37,10 @@ class Moments(NamedTuple):
         time, weight: (n, k) the k-th of n moments, from -0.5 to 0.5, and its weight; the weights of n sum to 1.
         turn: (3,) the camera's rotation over the exposure, a rotation vector, rad.
         readout: how much later the last row is exposed than the first, in exposures.
+        knots: (K + 1,) times from -0.5 to 0.5 between which each pixel's way is a straight line; empty where the
+            camera doesn't just turn, or every tile has its number of samples.
+        gathered: (n,) the share of the light, from 0 to 1, that has come in until n evenly spaced times.
+        stride: how many columns or rows that way crosses from look to look.
     """
 
     counts: Ints
@@ -45,6 +49,9 @@ class Moments(NamedTuple):
     weight: F64
     turn: F64
     readout: float
+    knots: F64
+    gathered: F64
+    stride: int
 
 
 class WorldPart(NamedTuple):
@@ -107,10 +114,11 @@ class Shot(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What one thread notes down: turns of the camera at all moments (k, 3, 3), and which cut-outs are near (M,)."""
+    """What one thread notes down: turns of the camera at all times (k, 3, 3), and which cut-outs are near (M,)."""
 
     turns: F64
     world_turns: F64
+    knot_turns: F64
     near: Ints
     dark: Ints
 

@@ -49,6 +49,8 @@ IN_FRONT = 0.97
 FINE_STEPS, MAX_STEPS = 6, 96
 MIN_SPAN_PX = 0.02
 GROUND_ROOM = 0.15
+SLANT, GAUSS = 0.25, 0.5 / math.sqrt(3)
+NOTHING = Look(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0)
 
 
 @inlined
@@ -208,12 +210,73 @@ def _turn_all(moments: Moments, count: int, late: float, turns: F64) -> int:
     return count
 
 
+@inlined
+def _ray_between(one: Ray, other: Ray, share: float) -> Ray:
+    return Ray(mix(one.x, other.x, share), mix(one.y, other.y, share), mix(one.gain, other.gain, share), other.t)
+
+
+@inlined
+def _crossings(begin: float, end: float, stride: int) -> tuple[int, float, float]:
+    """How many lines of pixels a way crosses; where the first, and how far it is to each next, as shares of the way."""
+    way = abs(end - begin)
+    if end < begin:
+        begin, end = -begin, -end
+    line = math.floor(begin / stride)
+    # Counted, so that rounding can't lose one that lies where one way ends and the next begins.
+    count = math.floor(end / stride) - line
+    if count == 0:
+        return 0, np.inf, np.inf
+    return count, min((stride * (line + 1) - begin) / way, 1.0), stride / way
+
+
+@inlined
+def _gathered(moments: Moments, t: float) -> float:
+    """The share of the light that has come in until `t`."""
+    place = (t + 0.5) * (len(moments.gathered) - 1)
+    before = min(int(place), len(moments.gathered) - 2)
+    return mix(moments.gathered[before], moments.gathered[before + 1], place - before)
+
+
+@inlined
+def _follow(world: WorldPart, lens: Lens, moments: Moments, turns: F64, row: int, column: int) -> Look:
+    """The exposure of a pixel when the camera only turns: the integral over the way that the pixel goes in the frame.
+
+    Between two lines of pixels, what bilinear samples show along a column or row is a straight line, whose mean is in
+    its middle; along a slanting way it is a parabola, whose mean two samples tell (Gauss and Legendre's).
+    """
+    total, last = NOTHING, len(moments.knots) - 1
+    start = cast_ray(lens, turns, 0, row, column, 0.0)
+    before, gathered = start, 0.0
+    for k in range(1, last + 1):
+        end = cast_ray(lens, turns, k, row, column, 0.0)
+        columns, next_column, column_step = _crossings(start.x, end.x, moments.stride)
+        rows, next_row, row_step = _crossings(start.y, end.y, moments.stride)
+        samples = 2 if SLANT * columns <= rows <= columns / SLANT and rows else 1
+        for _ in range(columns + rows + (k == last)):
+            share = min(next_column, next_row, 1.0)
+            if next_column < next_row:
+                next_column += column_step
+            else:
+                next_row += row_step
+            after = _ray_between(start, end, share)
+            until = _gathered(moments, mix(moments.knots[k - 1], moments.knots[k], share))
+            for sample in range(samples):
+                ray = _ray_between(before, after, 0.5 + (2 * sample + 1 - samples) * GAUSS)
+                look, _, _, _ = _see_world(world, lens, row, column, ray)
+                total = _add(total, look, (until - gathered) / samples)
+            before, gathered = after, until
+        start = end
+    return total
+
+
 @compiled
 def _sum_row(row: int, shot: Shot, sums: F32, scratch: Scratch) -> None:
     lens, moments, world, movers, shadows, ground = shot
     height, width = world.front.shape[:2]
     late = moments.readout * ((row + 0.5) / height - 0.5)
     turned = world_turned = 0
+    for k in range(len(moments.knots)):
+        turn_matrix(moments.turn, moments.knots[k] + late, scratch.knot_turns, k)
     for tile in range(moments.counts.shape[1]):
         first, last = tile * TILE_PX, min((tile + 1) * TILE_PX, width)
         near = _reaching(movers, row, first, last, scratch.near)
@@ -225,8 +288,11 @@ def _sum_row(row: int, shot: Shot, sums: F32, scratch: Scratch) -> None:
             turned = _turn_all(moments, count, late, scratch.turns)
         if looks != world_turned:
             world_turned = _turn_all(moments, looks, late, scratch.world_turns)
+        follows = len(moments.knots) > 0 and not near and not dark
         for column in range(first, last):
-            total = Look(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0)
+            total = NOTHING
+            if follows:
+                total, looks = _follow(world, lens, moments, scratch.knot_turns, row, column), 0
             for k in range(looks):
                 ray = cast_ray(lens, scratch.world_turns, k, row, column, moments.time[looks, k] + late)
                 seen, x, y, d = _see_world(world, lens, row, column, ray)
@@ -266,8 +332,9 @@ def sum_exposure(shot: Shot, threads: int) -> F32:
 
     def work(first: int) -> None:
         turns, world_turns = np.zeros((2, len(shot.moments.time), 3, 3))
+        knot_turns = np.zeros((len(shot.moments.knots), 3, 3))
         near, dark = (np.zeros(len(cutouts.place), np.int64) for cutouts in (shot.movers, shot.shadows))
-        _sum_rows(first, threads, shot, sums, Scratch(turns, world_turns, near, dark))
+        _sum_rows(first, threads, shot, sums, Scratch(turns, world_turns, knot_turns, near, dark))
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(threads)))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.camera import SHUTTERS, Motion
-from blurdepth.exposure.arrays import TILE_PX, Moments
+from blurdepth.exposure.arrays import F64, TILE_PX, Moments
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 MIN_SUBFRAMES, MAX_SUBFRAMES = 8, 96
-STEP_PX, TURN_STEP_PX = 1.5, 1.0
-"""How far something may move from one moment to the next; less where the camera only turns, as a look at the world is
-cheap where none of it can be uncovered."""
+STEP_PX, TURN_STEP_PX = 1.5, 0.6
+"""How far something may move from one moment to the next; less where the camera only turns and a mover is near, as all
+else is summed without steps there."""
 EDGE_MOMENTS = 16
+GATHERED_STEPS = 256
+BEND_PX = 0.02
+"""How far a pixel's way may be off the straight line between two knots when the camera turns."""
 STILL_PX = 0.02
 
 
@@ -47,7 +52,20 @@ def tile_moments(world_px: F32, movers_px: F32, edges: Mask, motion: Motion, sub
         moments = (np.arange(n) + 0.5) / n - 0.5
         shares = SHUTTERS[motion.shutter](moments)
         time[n, :n], weight[n, :n] = moments, shares / shares.sum()
-    return Moments(counts, repeats, time, weight, np.radians(np.array(motion.rotation_deg)), float(motion.readout))
+    turn = np.radians(np.array(motion.rotation_deg))
+    follows = not subframes and turn.any() and not any(motion.translation_m)
+    # A point at radius r leaves its chord of angle a by r a^2 / 8.
+    parts = math.ceil(float(np.linalg.norm(turn)) * math.sqrt(math.hypot(*world_px.shape) / 8 / BEND_PX))
+    knots = np.linspace(-0.5, 0.5, parts + 1) if follows else np.zeros(0)
+    stride = max(math.ceil(float(world_px.max()) / MAX_SUBFRAMES), 1)
+    return Moments(counts, repeats, time, weight, turn, float(motion.readout), knots, _gathered(motion), stride)
+
+
+def _gathered(motion: Motion) -> F64:
+    """The share of the light that the shutter has let in until each of GATHERED_STEPS + 1 evenly spaced times."""
+    edges = np.linspace(-0.5, 0.5, GATHERED_STEPS + 1)
+    gathered = np.concatenate([[0.0], np.cumsum(SHUTTERS[motion.shutter]((edges[1:] + edges[:-1]) / 2))])
+    return np.asarray(gathered / gathered[-1], np.float64)
 
 
 def _tile_max(values: F32) -> F32:
