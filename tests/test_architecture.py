@@ -16,7 +16,7 @@ ORDER = [
     ["errors"],
     ["images", "camera"],
     ["files", "depth"],
-    ["metrics", "render"],
+    ["metrics", "render", "blurcheck"],
     ["ground", "clips", "shutter", "inbetween"],
     ["exposure", "movers", "weather"],
     ["prompts", "streets", "bursts"],

@@ -94,6 +94,10 @@ def _add_depth_commands(add: Any) -> None:
     depth.add_argument("--model", default=BUNDLED, help="bundled, a job (j1), a folder, or a Hub id")
     depth.add_argument("--out", type=Path, required=True)
 
+    blur = _command(add, "blur", commands.blur, "measure motion blur in a frame", data=False)
+    blur.add_argument("frame", type=Path, metavar="FRAME")
+    blur.add_argument("--source", type=Path, metavar="SHARP", help="the same frame when sharp: measure against it")
+
     generate = _command(
         add, "generate", commands.generate, "add blurred, adverse variants of frames as pending samples"
     )

@@ -6,6 +6,7 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from blurdepth import generation
 from blurdepth import jobs as background
 from blurdepth.blending import BlendRequest, blend_clip
+from blurdepth.blurcheck import measure_blur
 from blurdepth.camera import motion_from_json
 from blurdepth.clips import clip_of_pictures, read_clip
 from blurdepth.depth import to_inverse_depth
@@ -98,6 +100,13 @@ def depth(args: Namespace) -> Output:
         write_atomically(target.with_suffix(".png"), encode_png(picture))
         predictions.append({"frame": str(path), "path": str(target), "kind": estimator.kind})
     return {"predictions": predictions}, "\n".join(f"{each['path']} ({each['kind']})" for each in predictions)
+
+
+def blur(args: Namespace) -> Output:
+    """Measure motion blur in a frame."""
+    source = read_image(args.source) if args.source else None
+    reading = measure_blur(read_image(args.frame), source)
+    return asdict(reading), f"{reading.kind}: score {reading.blur_score}, along {reading.direction_deg:.0f} degrees"
 
 
 def generate(args: Namespace) -> Output:
