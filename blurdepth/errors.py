@@ -5,6 +5,8 @@
     │   ├── NotFoundError       an id or a path that leads nowhere
     │   └── ConflictError       somebody else changed the thing in between
     ├── ModelError              a model can't be found, loaded or trusted
+    ├── MemoryLimitError        the memory of the machine or of its GPU doesn't suffice
+    ├── Cancelled               a person stopped the work; nothing is wrong
     └── StorageError            the data folder can't be read or written
 
 A message says what is wrong, the value, and what to do about it. Only the page turns one of these into a
@@ -30,6 +32,14 @@ class ConflictError(InputError):
 
 class ModelError(BlurdepthError):
     """A model can't be found, loaded or trusted."""
+
+
+class MemoryLimitError(BlurdepthError):
+    """The memory of the machine or of its GPU doesn't suffice."""
+
+
+class Cancelled(BlurdepthError):  # noqa: N818
+    """A person stopped the work; nothing is wrong."""
 
 
 class StorageError(BlurdepthError):

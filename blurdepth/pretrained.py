@@ -1,15 +1,18 @@
-"""Models of transformers, in a folder or on the Hub: finding, downloading and reading them with nothing trusted.
+"""Models in a folder or on the Hub: finding, downloading and reading them with nothing trusted.
 
 torch and transformers are imported inside the functions, so that the page can be served before them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -20,9 +23,30 @@ from blurdepth.images import content_hash
 if TYPE_CHECKING:
     import torch
 
-PATTERNS = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
-
 OnBytes = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which files a kind of model consists of.
+
+    Attributes:
+        needed: paths that must be there; the first tells a folder of this kind.
+        weights: folders inside, each with weights in safetensors; "" is the model's own.
+        wanted: patterns of what is downloaded. If the first of them bring no whole model, the next are tried: so
+            that a repository which keeps its weights twice is not downloaded twice.
+    """
+
+    needed: tuple[str, ...]
+    weights: tuple[str, ...]
+    wanted: tuple[tuple[str, ...], ...]
+
+
+TRANSFORMERS_MODEL = Layout(
+    needed=("config.json", "preprocessor_config.json"),
+    weights=("",),
+    wanted=(("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"),),
+)
 
 _importing = threading.Lock()
 
@@ -58,36 +82,69 @@ def read_model(folder: Path, name: str, auto_class: str, what: str) -> tuple[Any
     """
     auto_model, auto_processor = transformers_classes(auto_class, "AutoImageProcessor")
     import torch
-    from safetensors import SafetensorError
 
+    model = read_weights(auto_model, folder, name, what, dtype=torch.float32, trust_remote_code=False)
+    with _reading_told(name, what):
+        processor = auto_processor.from_pretrained(
+            folder, backend="pil", local_files_only=True, trust_remote_code=False
+        )
+    return model, processor
+
+
+def read_weights(model_class: Any, folder: Path, name: str, what: str, **options: Any) -> Any:
+    """A model of transformers or diffusers in a local folder, on the CPU, with all of its weights.
+
+    Args:
+        model_class: with `from_pretrained`, which also gets the `options`.
+        folder: with a configuration and weights in safetensors.
+        name: how messages call it.
+        what: it should be, in words.
+
+    Raises:
+        ModelError: it is damaged or of another kind, has no safetensors weights, or they don't fit its configuration.
+    """
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"The model {name} has no .safetensors weights: pickled weights are not loaded; convert them.")
     # Code that a model brings along is never run, and nobody is asked whether it may be.
-    safe = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        model, report = auto_model.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **safe
+    with _reading_told(name, what):
+        model, report = model_class.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True, local_files_only=True, **options
         )
-        processor = auto_processor.from_pretrained(folder, backend="pil", **safe)
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        first_line = str(error).strip().split("\n")[0][:200]
-        raise ModelError(f"{name} is damaged or not {what} that transformers loads: {first_line}") from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(
             f"The weights of {name} don't fit its configuration ({len(missing)} are missing, such as {missing[0]}): "
             "use a checkpoint that was saved whole."
         )
-    return model, processor
+    return model
 
 
-def find_files(name: str, on_bytes: OnBytes | None, choices: str, way_out: str) -> tuple[Path, str]:
+@contextmanager
+def _reading_told(name: str, what: str) -> Iterator[None]:
+    """Turns what the libraries raise on a damaged or foreign model into one clear error."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        first_line = str(error).strip().split("\n")[0][:200]
+        raise ModelError(f"{name} is damaged or not {what} that can be loaded: {first_line}") from error
+
+
+def find_files(
+    name: str,
+    on_bytes: OnBytes | None,
+    choices: str,
+    way_out: str,
+    layout: Layout = TRANSFORMERS_MODEL,
+) -> tuple[Path, str]:
     """Where the files of a model lie, and their revision; downloads them if need be.
 
     Args:
-        name: a folder in the format of transformers, or a Hub id ("owner/model").
+        name: a folder, or a Hub id ("owner/model").
         on_bytes: called while a model is downloaded, with bytes done and bytes in all.
         choices: what a name may be, for the message to one that is nothing.
         way_out: what to do without a network, likewise.
+        layout: the kind of model.
 
     Returns:
         The folder, and the commit of the Hub or the first 12 digits of the SHA-256 of the folder's weights.
@@ -95,14 +152,23 @@ def find_files(name: str, on_bytes: OnBytes | None, choices: str, way_out: str) 
     Raises:
         ModelError: it can't be found, downloaded or read.
     """
-    folder = _local_folder(name, choices)
+    folder = _local_folder(name, choices, layout)
     if folder is None:
-        snapshot = _hub_snapshot(name, on_bytes, way_out)
+        snapshot = _hub_snapshot(name, on_bytes, way_out, layout)
         return snapshot, snapshot.name
     try:
-        return folder, _weights_hash(folder)
+        return folder, _weights_hash(folder, layout)
     except OSError as error:
         raise ModelError(f"The weights of {name} can't be read ({error.strerror}): check the folder.") from error
+
+
+def files_here(name: str, choices: str, layout: Layout = TRANSFORMERS_MODEL) -> Path | None:
+    """The folder of a model that needs no download; None if it does. Nothing is downloaded, or read but names.
+
+    Raises:
+        ModelError: it is neither a folder of this kind nor a Hub id.
+    """
+    return _local_folder(name, choices, layout) or _cached_snapshot(name, layout)
 
 
 def lasting_path(name: str, choices: str) -> str:
@@ -114,18 +180,18 @@ def lasting_path(name: str, choices: str) -> str:
     Raises:
         ModelError: there is no such folder, and it is not a Hub id either.
     """
-    folder = _local_folder(name, choices)
+    folder = _local_folder(name, choices, TRANSFORMERS_MODEL)
     return name if folder is None else str(folder)
 
 
-def _local_folder(name: str, choices: str) -> Path | None:
+def _local_folder(name: str, choices: str, layout: Layout) -> Path | None:
     """The absolute folder that a name means; None if it is a Hub id."""
     folder = Path(os.path.expanduser(name)).absolute()
     # Unlike pathlib's, these take a name that no file can have for one that no file has.
-    if os.path.isfile(folder / "config.json"):
+    if os.path.isfile(folder / layout.needed[0]):
         return folder
     if name and os.path.isdir(folder):
-        raise ModelError(f"The folder {name} has no config.json: give one that `save_pretrained` wrote.")
+        raise ModelError(f"The folder {name} has no {layout.needed[0]}: give one that `save_pretrained` wrote.")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise ModelError(f"There is no model {name!r}: give {choices}.")
     from huggingface_hub.errors import HFValidationError
@@ -138,9 +204,9 @@ def _local_folder(name: str, choices: str) -> Path | None:
     return None
 
 
-def _weights_hash(folder: Path) -> str:
+def _weights_hash(folder: Path, layout: Layout) -> str:
     digests = ""
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in (path for part in layout.weights for path in sorted((folder / part).glob("*.safetensors"))):
         about = path.stat()
         digests += _file_hash(path, about.st_mtime_ns, about.st_size)
     return content_hash(digests.encode())[:12]
@@ -149,46 +215,61 @@ def _weights_hash(folder: Path) -> str:
 @lru_cache(maxsize=64)
 def _file_hash(path: Path, _mtime_ns: int, _size: int) -> str:
     """Hashed again only when the file was written since."""
-    return content_hash(path.read_bytes())
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hub_snapshot(name: str, on_bytes: OnBytes | None, way_out: str) -> Path:
+def _hub_snapshot(name: str, on_bytes: OnBytes | None, way_out: str, layout: Layout) -> Path:
+    from huggingface_hub import snapshot_download
+
+    if (cached := _cached_snapshot(name, layout)) is not None:
+        return cached
+    for patterns in layout.wanted:
+        try:
+            bar = _progress_class(on_bytes)
+            snapshot = Path(snapshot_download(name, allow_patterns=list(patterns), tqdm_class=bar))
+        except Exception as error:  # the Hub's client lets errors of several HTTP libraries through
+            reason = str(error).strip().split("\n")[0][:160]
+            raise ModelError(
+                f"{name} could not be downloaded ({reason}): check the id and the network, or {way_out}."
+            ) from error
+        if _is_complete(snapshot, layout):
+            return snapshot
+    # Without a network the Hub's client hands out what is there, half a download too.
+    raise ModelError(
+        f"{name} is not whole: either its download was interrupted (try again with a network), or it has no "
+        f".safetensors weights or no {layout.needed[-1]}; pickled weights are not loaded."
+    )
+
+
+def _cached_snapshot(name: str, layout: Layout) -> Path | None:
+    """A model's folder in the Hub's cache, if it is whole."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        snapshot = Path(snapshot_download(name, allow_patterns=PATTERNS, local_files_only=True))
-        if _is_complete(snapshot):
-            return snapshot
+        snapshot = Path(snapshot_download(name, local_files_only=True))
     except LocalEntryNotFoundError:
-        pass
-    try:
-        snapshot = Path(snapshot_download(name, allow_patterns=PATTERNS, tqdm_class=_progress_class(on_bytes)))
-    except Exception as error:  # the Hub's client lets errors of several HTTP libraries through
-        reason = str(error).strip().split("\n")[0][:160]
-        raise ModelError(
-            f"{name} could not be downloaded ({reason}): check the id and the network, or {way_out}."
-        ) from error
-    # Without a network the Hub's client hands out what is there, half a download too.
-    if not _is_complete(snapshot):
-        raise ModelError(
-            f"{name} is not whole: either its download was interrupted (try again with a network), or it has no "
-            ".safetensors weights or no preprocessor_config.json; pickled weights are not loaded."
-        )
-    return snapshot
+        return None
+    return snapshot if _is_complete(snapshot, layout) else None
 
 
-def _is_complete(snapshot: Path) -> bool:
+def _is_complete(snapshot: Path, layout: Layout = TRANSFORMERS_MODEL) -> bool:
     """Whether a download came to its end: the Hub's cache has a snapshot's folder from the first file on."""
-    needed = {"config.json", "preprocessor_config.json"}
-    indices = list(snapshot.glob("*.safetensors.index.json"))
+    has_needed = all((snapshot / name).is_file() for name in layout.needed)
+    return has_needed and all(_has_weights(snapshot / part) for part in layout.weights)
+
+
+def _has_weights(folder: Path) -> bool:
+    indices = list(folder.glob("*.safetensors.index*.json"))
+    needed: set[str] = set()
     try:
         for index in indices:
             needed |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    has_weights = bool(indices) or any(path.is_file() for path in snapshot.glob("*.safetensors"))
-    return has_weights and all((snapshot / name).is_file() for name in needed)
+    has_any = bool(indices) or any(path.is_file() for path in folder.glob("*.safetensors"))
+    return has_any and all((folder / name).is_file() for name in needed)
 
 
 def _progress_class(on_bytes: OnBytes | None) -> type[Any]:
@@ -218,10 +299,11 @@ class Loaded(Protocol):
         """Of its weights."""
 
 
+Name = TypeVar("Name", bound=Hashable)
 Model = TypeVar("Model", bound=Loaded)
 
 
-class ModelCache(Generic[Model]):
+class ModelCache(Generic[Name, Model]):
     """The last few models that were used, as long as their weights are those on disk; one thread loads each.
 
     Args:
@@ -232,16 +314,16 @@ class ModelCache(Generic[Model]):
 
     def __init__(
         self,
-        find: Callable[[str, OnBytes | None], tuple[Path, str]],
-        load: Callable[[str, OnBytes | None], Model],
+        find: Callable[[Name, OnBytes | None], tuple[Path, str]],
+        load: Callable[[Name, OnBytes | None], Model],
         size: int = 2,
     ) -> None:
         self._find, self._load, self._size = find, load, size
-        self._loaded: dict[str, Model] = {}
+        self._loaded: dict[Name, Model] = {}
         self._lock = threading.Lock()
-        self._busy: dict[str, threading.Lock] = {}
+        self._busy: dict[Name, threading.Lock] = {}
 
-    def get(self, name: str, on_bytes: OnBytes | None = None) -> Model:
+    def get(self, name: Name, on_bytes: OnBytes | None = None) -> Model:
         """The model called `name`, loaded if it isn't yet. Raises as `load` does."""
         with self._lock:
             busy = self._busy.setdefault(name, threading.Lock())

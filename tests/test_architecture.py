@@ -21,7 +21,7 @@ ORDER = [
     ["exposure", "movers", "weather"],
     ["prompts", "streets", "bursts"],
     ["pretrained", "generators"],
-    ["estimators", "segmenters"],
+    ["estimators", "segmenters", "diffusion"],
     ["setups"],
     ["store", "dataset", "losses"],
     ["recipe"],

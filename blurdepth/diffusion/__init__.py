@@ -1,0 +1,23 @@
+"""Pictures that SDXL paints along the depth of a frame (T2I-Adapter); heavy libraries come with the first one."""
+
+from blurdepth.diffusion.frames import Fit, control_map, is_blank, paint_size
+from blurdepth.diffusion.loading import load_painter
+from blurdepth.diffusion.models import DiffusionModels, find_painter
+from blurdepth.diffusion.painter import Painter
+from blurdepth.diffusion.plan import MemoryMode, Plan, plan_painting
+from blurdepth.diffusion.settings import PaintSettings
+
+__all__ = [
+    "DiffusionModels",
+    "Fit",
+    "MemoryMode",
+    "PaintSettings",
+    "Painter",
+    "Plan",
+    "control_map",
+    "find_painter",
+    "is_blank",
+    "load_painter",
+    "paint_size",
+    "plan_painting",
+]

@@ -1,0 +1,180 @@
+"""What painting will cost, in plain words and before anything is loaded or downloaded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from blurdepth.diffusion.frames import paint_size
+from blurdepth.diffusion.models import DiffusionModels, missing_parts, weight_elements
+from blurdepth.diffusion.settings import PaintSettings
+from blurdepth.pretrained import best_device
+
+MemoryMode = Literal["whole", "tiled", "offload", "sequential"]
+"""`whole`: all models and pictures at once; `tiled`: the VAE works on tiles; `offload`: of all models, only the one at
+work is on the GPU; `sequential`: of its layers too."""
+
+MODE_WORDS: dict[MemoryMode, str] = {
+    "whole": "everything is kept in memory",
+    "tiled": "pictures are decoded in tiles to save memory",
+    "offload": "only the part at work is kept on the GPU, which costs some time",
+    "sequential": "only the layer at work is kept on the GPU, which is several times slower",
+}
+
+SDXL_ELEMENTS = {
+    "unet": 2_567_463_684,
+    "text_encoder": 123_060_480,
+    "text_encoder_2": 694_659_840,
+    "vae": 83_653_863,
+    "adapter": 79_047_680,
+}
+"""Weights of SDXL 1.0 and its depth adapter."""
+
+_REFERENCE_PIXELS = 1728 * 576
+_REFERENCE_PASSES = 60
+"""30 steps, each with the prompt and with the negative prompt."""
+# Beside the weights, for about a megapixel in half precision: a VAE that decodes it whole, or in tiles; the U-Net.
+_WHOLE_BYTES, _TILED_BYTES, _UNET_BYTES, _LAYER_BYTES = 7.5e9, 3e9, 2e9, 2.5e9
+# From quickest to slowest, for the reference: reported for an A100 and an L4, guessed from operations for the others.
+_CUDA_SECONDS = {"A100": (2.5, 4.0), "H100": (1.5, 4.0), "L4": (30.0, 40.0)}
+_ANY_CUDA_SECONDS, _MPS_SECONDS, _CORE_SECONDS = (3.0, 60.0), (40.0, 240.0), (3600.0, 14400.0)
+_SLOWER: dict[MemoryMode, float] = {"whole": 1, "tiled": 1.05, "offload": 1.5, "sequential": 6}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What painting one picture takes. Times and needs of memory are estimates.
+
+    Attributes:
+        downloads: Hub ids that are still to be downloaded, with their bytes, None where unknown.
+        device: where it runs, in words.
+        mode: how memory is saved.
+        needed_bytes: of free memory in this mode.
+        free_bytes: of memory on the device now.
+        seconds_per_image: from quick to slow.
+    """
+
+    downloads: dict[str, int | None]
+    device: str
+    mode: MemoryMode
+    needed_bytes: int
+    free_bytes: int
+    seconds_per_image: tuple[float, float]
+
+    @property
+    def suffices(self) -> bool:
+        """Whether there is memory enough."""
+        return self.free_bytes >= self.needed_bytes
+
+    @property
+    def download_bytes(self) -> int:
+        """Of all downloads whose size is known."""
+        return sum(size or 0 for size in self.downloads.values())
+
+    def words(self) -> list[str]:
+        """Three sentences: the download, the memory, the time."""
+        return [self._download_words(), self._memory_words(), self._time_words()]
+
+    def _download_words(self) -> str:
+        if not self.downloads:
+            return "Nothing has to be downloaded."
+        unknown = [name for name, size in self.downloads.items() if size is None]
+        known = f"{self.download_bytes / 1e9:.1f} GB" if self.download_bytes else ""
+        rest = f"{', '.join(unknown)} (size unknown)" if unknown else ""
+        return f"Will be downloaded once: {' and '.join(filter(None, (known, rest)))}."
+
+    def _memory_words(self) -> str:
+        needs = f"needs {_gib(self.needed_bytes)} of memory, {_gib(self.free_bytes)} are free"
+        if not self.suffices:
+            return f"{self.device}: {needs}, which does not suffice: use the exposure generator or a larger GPU."
+        return f"{self.device}: {needs}; {MODE_WORDS[self.mode]}."
+
+    def _time_words(self) -> str:
+        quick, slow = self.seconds_per_image
+        return f"About {duration(quick)} to {duration(slow)} a picture (an estimate)."
+
+
+def plan_painting(models: DiffusionModels, width: int, height: int, settings: PaintSettings) -> Plan:
+    """What painting a frame of this size will take; loads nothing and asks no network.
+
+    Raises:
+        ModelError: a part is neither a folder of its kind nor a Hub id.
+        InputError: the frame is too wide to be painted.
+    """
+    import torch
+
+    fit = paint_size(width, height, settings.short_side_px)
+    counts = weight_elements(models) or SDXL_ELEMENTS
+    device = best_device()
+    free = free_bytes(device)
+    pixels = fit.size[0] * fit.size[1]
+    mode, needed = choose_mode(device.type, free, counts, pixels)
+    effective = settings.in_effect(bool(models.preview_lora))
+    passes = effective.steps * (2 if effective.guidance > 1 else 1)
+    work = passes / _REFERENCE_PASSES * pixels / _REFERENCE_PIXELS * counts["unet"] / SDXL_ELEMENTS["unet"]
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    quick, slow = _reference_seconds(device.type, name)
+    factor = work * _SLOWER[mode]
+    words = {"cuda": name, "mps": "Apple GPU"}.get(device.type, f"CPU, {_cores()} cores")
+    return Plan(missing_parts(models), words, mode, needed, free, (quick * factor, slow * factor))
+
+
+def choose_mode(device: str, free: int, counts: dict[str, int], pixels: int) -> tuple[MemoryMode, int]:
+    """The quickest mode that fits into the free memory, and the bytes it needs; the most frugal if none does.
+
+    Args:
+        device: "cuda", "mps" or "cpu".
+        free: bytes.
+        counts: weights by component.
+        pixels: of the picture that is painted.
+    """
+    weight = 4 if device == "cpu" else 2
+    share = weight / 2 * pixels / _REFERENCE_PIXELS
+    every, largest = sum(counts.values()) * weight, max(counts.values()) * weight
+    needs: dict[MemoryMode, float] = {"whole": every + _WHOLE_BYTES * share, "tiled": every + _TILED_BYTES * share}
+    if device == "cuda":
+        needs |= {"offload": largest + _UNET_BYTES * share, "sequential": _LAYER_BYTES * share}
+    fitting = [mode for mode, needed in needs.items() if needed <= free]
+    mode = fitting[0] if fitting else list(needs)[-1]
+    return mode, int(needs[mode])
+
+
+def free_bytes(device: object) -> int:
+    """Of memory that is free on a device of torch."""
+    import psutil
+    import torch
+
+    if torch.device(str(device)).type == "cuda":
+        return torch.cuda.mem_get_info(torch.device(str(device)))[0]
+    available: int = psutil.virtual_memory().available
+    return available
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it.
+
+    >>> duration(2.8), duration(90), duration(5400)
+    ('3 s', '2 minutes', '1.5 hours')
+    """
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 3600 else f"{seconds / 3600:.1f} hours"
+
+
+def _reference_seconds(device: str, name: str) -> tuple[float, float]:
+    if device == "cuda":
+        known = [seconds for part, seconds in _CUDA_SECONDS.items() if part in name.split("-") + name.split()]
+        return known[0] if known else _ANY_CUDA_SECONDS
+    if device == "mps":
+        return _MPS_SECONDS
+    quick, slow = _CORE_SECONDS
+    return quick / _cores(), slow / _cores()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB"
