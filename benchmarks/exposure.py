@@ -97,7 +97,7 @@ class PlainLoop:
         """Cut the layers."""
         self.motion, (height, width) = frame.motion, frame.inverse_depth.shape
         self.camera = Pinhole(width, height, frame.motion.fov_x_deg)
-        moving = np.where(np.isin(frame.ids, list(frame.motion.objects)), frame.ids, 0).astype(np.uint8)
+        moving = frame.motion.moving(frame.ids)
         light = boost_highlights(frame.linear)
         shadows, light, _ = find_shadows(light, frame.inverse_depth, moving, frame.motion)
         movers, light, depth = take_out_movers(light, frame.inverse_depth, moving)
@@ -168,8 +168,7 @@ class PlainLoop:
 
 def ours(frame: Frame, threads: int, subframes: int | None = None) -> F32:
     """(H, W, 4) light and mean inverse depth by the simulator."""
-    numbers = list(frame.motion.objects)
-    ids = np.where(np.isin(frame.ids, numbers), frame.ids, 0).astype(np.uint8)
+    ids = frame.motion.moving(frame.ids)
     made = expose(frame.linear, frame.inverse_depth, frame.motion, ids, subframes, threads)
     return np.dstack([made.linear, made.mean_inverse_depth])
 

@@ -71,7 +71,7 @@ def make_pair(seed: int, *, night: bool = False) -> Pair:
     source = linear_to_srgb(np.clip(seen.linear, 0, 1))
     inverse_depth = seen.inverse_depth
     motion = _motion(kind, blur_px, street.motion.fov_x_deg, inverse_depth, seen.object_ids, largest, chance)
-    ids = np.where(np.isin(seen.object_ids, list(motion.objects)), seen.object_ids, 0).astype(np.uint8)
+    ids = motion.moving(seen.object_ids)
     air = {str(chance.choice(AIRS)): float(chance.uniform(0.2, 0.8))} if chance.random() < 0.7 else {}
     weather = Weather(**air, night=float(chance.uniform(0.5, 1)) if night else 0.0)
     lens = disc(float(chance.uniform(2, 5)))

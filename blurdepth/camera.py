@@ -101,6 +101,14 @@ class Motion:
         """The same motion, but of all objects only these move."""
         return replace(self, objects={number: move for number, move in self.objects.items() if number in numbers})
 
+    def moving(self, ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W) of `ids` those objects that move here, 0 elsewhere.
+
+        >>> Motion(80.0, objects={2: (1.0, 0.0, 0.0)}).moving(np.array([[0, 1, 2]], np.uint8)).tolist()
+        [[0, 0, 2]]
+        """
+        return np.where(np.isin(ids, list(self.objects)), ids, 0).astype(np.uint8)
+
     @property
     def latest(self) -> float:
         """When the shutter of the last row closes, in exposures after the middle; the first row's opens as long before.

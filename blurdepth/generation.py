@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from blurdepth import __version__
 from blurdepth.camera import ScaleAssumption
+from blurdepth.diffusion import DiffusionModels, Painter, PaintSettings, PaintStep, control_map, paint_steps
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
-from blurdepth.generators.exposure import Movers, plan_variant, take_variant
+from blurdepth.generators import Variant, painted
+from blurdepth.generators import exposure as simulated
+from blurdepth.generators.exposure import Movers, Plan, plan_variant, take_variant
 from blurdepth.images import Rgb, content_hash, object_numbers
+from blurdepth.judging import judge
 from blurdepth.prompts import Condition, parse_prompt
 from blurdepth.setups import Setup
 from blurdepth.store.records import Frame, Sample
 from blurdepth.workspace import NewSample, Workspace
 
 MAX_VARIANTS = 50
-BACKENDS = ("exposure",)
+BACKENDS = (simulated.BACKEND, painted.BACKEND, painted.EXPOSED_BACKEND)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class GenerationRequest:
         condition: as set by hand, in place of what the prompt says; None for the prompt's.
         setup: who moves and the assumption of scale; None for proposals, chance and the usual camera.
         finder: the segmentation model that proposes who could move; "" for the proposals that need none.
+        painters: the diffusion models of the SDXL backends.
+        paint: how these paint.
     """
 
     prompt: str
@@ -43,6 +50,8 @@ class GenerationRequest:
     condition: Condition | None = None
     setup: Setup | None = None
     finder: str = ""
+    painters: DiffusionModels = field(default_factory=DiffusionModels)
+    paint: PaintSettings = field(default_factory=PaintSettings)
 
     def __post_init__(self) -> None:
         for name in ("variants", "seed"):
@@ -54,6 +63,11 @@ class GenerationRequest:
             raise InputError(f"The seed is {self.seed}: choose a whole number from 0 to {2**31 - 1}.")
         if self.backend not in BACKENDS:
             raise InputError(f"The backend {self.backend!r} is not known: use {' or '.join(BACKENDS)}.")
+
+    @property
+    def paints(self) -> bool:
+        """Whether a diffusion model is asked for."""
+        return self.backend != simulated.BACKEND
 
     @property
     def scale(self) -> ScaleAssumption:
@@ -76,44 +90,106 @@ class GenerationRequest:
 
 
 def generate(workspace: Workspace, frame: Frame, request: GenerationRequest) -> Iterator[Sample]:
-    """Make the variants of a request, each kept as a pending sample before it is handed out.
+    """Make the variants of a request; like `generate_steps`, without the steps."""
+    return (each for each in generate_steps(workspace, frame, request) if isinstance(each, Sample))
 
-    A variant that was made before (same frame, words, hand, seed, teacher and code) is handed out as it is kept, with
-    whatever was decided about it. Closing the iterator cancels what is left.
+
+def generate_steps(workspace: Workspace, frame: Frame, request: GenerationRequest) -> Iterator[Sample | PaintStep]:
+    """Make the variants of a request, each judged and kept as a pending sample before it is handed out.
+
+    A variant that was made before (same frame, words, hand, seed, models and code) is handed out as it is kept, with
+    whatever was decided about it. Closing the iterator cancels what is left, within one step of a painting.
 
     Raises:
         InputError: the prompt is refused, or nothing can be made of this frame; see `plan_variant` and `take_variant`.
+        ModelError, MemoryLimitError: a model can't be loaded or used.
     """
     condition = request.read()
     teacher, inverse_depth = workspace.metres(frame, request.model, request.scale)
-    movers = _movers(workspace, frame, request, condition)
-    origin: dict[str, object] = {"teacher": request.model, "teacher_revision": teacher.revision}
-    if request.finder:
-        origin |= {"finder": request.finder, "finder_revision": workspace.segmenter(request.finder).revision}
-    rgb = workspace.pictures.picture(frame.image)
+    scene = _Scene(
+        workspace.pictures.picture(frame.image),
+        inverse_depth,
+        _movers(workspace, frame, request, condition),
+        not teacher.relative,
+        workspace.painter(request.painters) if request.paints else None,
+    )
+    origin = _origin(workspace, request, teacher.revision, scene.painter)
     for seed in range(request.seed, request.seed + request.variants):
         asked = _asked(request, seed) | origin
         sample_id = content_hash(json.dumps([frame.id, asked], sort_keys=True).encode())[:12]
         if workspace.store.samples.has_sample(sample_id):
             yield workspace.store.samples.sample(sample_id)
             continue
-        plan = plan_variant(inverse_depth, condition, seed, request.scale, movers)
-        variant = take_variant(rgb, inverse_depth, movers.ids, plan, request.scale, not teacher.relative)
+        plan = plan_variant(inverse_depth, condition, seed, request.scale, scene.movers)
+        base = scene.rgb
+        if scene.painter:
+            for step in _paint(scene.painter, inverse_depth, request, seed):
+                if isinstance(step, PaintStep):
+                    yield step
+                else:
+                    base = step
+        variant = _variant(scene, base, plan, request)
         notes: dict[str, object] = {"condition": plan.condition.to_json(), "motion": plan.motion.to_json()}
         if plan.camera_instead:
             notes["camera_instead"] = True
-        yield workspace.keep_sample(
-            NewSample(
-                id=sample_id,
-                frame_id=frame.id,
-                rgb=variant.rgb,
-                target=variant.mean_inverse_depth,
-                sharp_target=inverse_depth,
-                regions=variant.regions,
-                scores=variant.scores,
-                provenance=asked | notes,
-            )
+        sample = keep_variant(workspace, sample_id, frame, variant, inverse_depth, asked | notes)
+        # What the simulator exposed is held against what it was given, what is only painted against the frame.
+        sharp = scene.rgb if request.backend == painted.BACKEND else base
+        seen = workspace.estimator(request.model).predict_inverse(variant.rgb) if scene.painter else None
+        verdict = judge(variant.rgb, sharp, inverse_depth, plan.motion, scene.movers.ids, seen)
+        workspace.store.verdicts.put(sample.id, verdict)
+        yield sample
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What all variants of a request have in common."""
+
+    rgb: Rgb
+    inverse_depth: NDArray[np.float32]
+    movers: Movers
+    true_scale: bool
+    painter: Painter | None
+
+
+def _paint(
+    painter: Painter, inverse_depth: NDArray[np.float32], request: GenerationRequest, seed: int
+) -> Iterator[PaintStep | Rgb]:
+    words = request.prompt, request.negative
+    if request.backend == painted.EXPOSED_BACKEND:
+        words = painted.still_words(*words)
+    return paint_steps(painter, control_map(inverse_depth), *words, seed, request.paint)
+
+
+def _variant(scene: _Scene, base: Rgb, plan: Plan, request: GenerationRequest) -> Variant:
+    ids = scene.movers.ids
+    if request.backend == painted.BACKEND:
+        return painted.take_painted(base, scene.inverse_depth, ids, plan)
+    take = painted.expose_painted if scene.painter else take_variant
+    return take(base, scene.inverse_depth, ids, plan, request.scale, scene.true_scale)
+
+
+def keep_variant(
+    workspace: Workspace,
+    sample_id: str,
+    frame: Frame,
+    variant: Variant,
+    inverse_depth: NDArray[np.float32],
+    provenance: dict[str, object],
+) -> Sample:
+    """Keep a variant of a frame, whose sharp inverse depth is given, as a pending sample."""
+    return workspace.keep_sample(
+        NewSample(
+            id=sample_id,
+            frame_id=frame.id,
+            rgb=variant.rgb,
+            target=variant.mean_inverse_depth,
+            sharp_target=inverse_depth,
+            regions=variant.regions,
+            scores=variant.scores,
+            provenance=provenance,
         )
+    )
 
 
 def preview(workspace: Workspace, frame: Frame, request: GenerationRequest, width: int) -> Rgb:
@@ -141,6 +217,22 @@ def _movers(workspace: Workspace, frame: Frame, request: GenerationRequest, cond
     if condition.object_speed_mps:
         return Movers(workspace.proposed_ids(frame, request.model, request.finder))
     return Movers(np.zeros((frame.height, frame.width), np.uint8))
+
+
+def _origin(
+    workspace: Workspace, request: GenerationRequest, teacher_revision: str, painter: Painter | None
+) -> dict[str, object]:
+    """Which models have a part in it."""
+    origin: dict[str, object] = {"teacher": request.model, "teacher_revision": teacher_revision}
+    if request.finder:
+        origin |= {"finder": request.finder, "finder_revision": workspace.segmenter(request.finder).revision}
+    if painter:
+        origin |= {
+            "painters": asdict(request.painters),
+            "painters_revision": painter.revision,
+            "paint": asdict(request.paint),
+        }
+    return origin
 
 
 def _asked(request: GenerationRequest, seed: int) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from blurdepth.blurcheck import Verdict
 from blurdepth.store.records import Job, Sample
 from blurdepth.workspace import Workspace
 
@@ -17,7 +18,15 @@ def sample_report(workspace: Workspace, sample: Sample) -> dict[str, Any]:
         "status": sample.status,
         "reason": sample.reason,
         "scores": sample.scores,
+        "verdict": verdict_report(workspace.store.verdicts.of([sample.id]).get(sample.id)),
     }
+
+
+def verdict_report(verdict: Verdict | None) -> dict[str, Any] | None:
+    """What the blur gate said of a sample; None where it was not asked."""
+    if verdict is None:
+        return None
+    return {"passed": verdict.passed, "reasons": list(verdict.reasons), "words": verdict.words} | verdict.readings
 
 
 def job_report(workspace: Workspace, job: Job) -> dict[str, Any]:

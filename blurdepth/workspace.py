@@ -17,6 +17,7 @@ from blurdepth import __version__
 from blurdepth.camera import ScaleAssumption
 from blurdepth.dataset import SplitRule, TrainingSample, split_samples
 from blurdepth.depth import metres_from_affine
+from blurdepth.diffusion import DiffusionModels, Painter, find_painter, load_painter
 from blurdepth.errors import InputError, ModelError, StorageError
 from blurdepth.estimators import BUNDLED, Estimator, find_model, load_estimator
 from blurdepth.files import ContentFolder, write_atomically
@@ -88,6 +89,7 @@ class Workspace:
         self.arrays = ContentFolder(self.folder / "arrays")
         self._estimators = ModelCache(find_model, load_estimator)
         self._segmenters = ModelCache(find_segmenter, load_segmenter, size=1)
+        self._painters = ModelCache(find_painter, load_painter, size=1)
 
     def add_frame(self, data: bytes, name: str) -> Frame:
         """Keep a sharp frame under the hash of its pixels.
@@ -170,6 +172,16 @@ class Workspace:
         """
         self._refuse_folders(name)
         return self._segmenters.get(name, on_bytes)
+
+    def painter(self, models: DiffusionModels, on_bytes: OnBytes | None = None) -> Painter:
+        """The pipeline of these models.
+
+        Raises:
+            ModelError, MemoryLimitError: see `load_painter`.
+        """
+        for _, name, _ in models.parts():
+            self._refuse_folders(name)
+        return self._painters.get(models, on_bytes)
 
     def proposed_ids(self, frame: Frame, model: str, finder: str = "") -> NDArray[np.uint8]:
         """(H, W) ids of what could move in a frame, found once and kept.

@@ -27,9 +27,9 @@ ORDER = [
     ["recipe"],
     ["training_data", "training_state"],
     ["finetune"],
-    ["workspace"],
+    ["workspace", "judging"],
     ["generation", "blending"],
-    ["evaluate", "jobs", "reports", "editing"],
+    ["evaluate", "jobs", "reports", "editing", "repair"],
     ["ui", "cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

@@ -44,9 +44,12 @@ WORDS: Mapping[str, str] = {
     "structure": "the scene is no longer that of the frame",
     "dark": "too dark to tell whether it is blurred",
     "plain": "what should move has nothing in it that could be blurred",
+    "soft": "too soft before the exposure to tell whether it is blurred",
 }
-"""What can be said of a variant. The last two are no failure: nobody can tell."""
-_UNSURE = ("dark", "plain")
+"""What can be said of a variant. The last three are no failure: nobody can tell."""
+_UNSURE = ("dark", "plain", "soft")
+SOFT = 1 / BLURRED_SHARE
+"""Ratio of the sharp picture below which no blur could take the share that counts: a ratio is hardly ever below 1."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,10 @@ def check_variant(
     moving = (length >= MOVES_PX) & (ids > 0 if ids is not None and ids.any() else True)
     still = (length < STILL_PX) & (cv2.dilate((length >= STILL_PX).astype(np.uint8), np.ones((9, 9))) == 0)
     reasons, readings = _moving_part(rgb, source, flow, moving)
-    background = _change(rgb, source, None, still)
-    if background is not None:
-        readings["still_change"] = float(background.max())
-        if background.max() < BLURRED_SHARE:
+    before, after = (_ratios(picture, None, still) for picture in (source, rgb))
+    if before is not None and after is not None:
+        readings["still_change"] = float((after / before).max())
+        if readings["still_change"] < BLURRED_SHARE:
             reasons.append("background")
     if inverse_depths is not None:
         readings["order_kept"] = order_kept(*inverse_depths)
@@ -134,13 +137,16 @@ def order_kept(one: F32, other: F32) -> float:
 
 def _moving_part(rgb: Rgb, source: Rgb, flow: F32, moving: Mask) -> tuple[list[str], dict[str, float]]:
     """Reasons and readings of what should be blurred."""
-    change = _change(rgb, source, flow, moving)
-    if change is None:
+    before, after = (_ratios(picture, flow, moving) for picture in (source, rgb))
+    if before is None or after is None:
         return (["plain"] if moving.any() else []), {}
+    change = after / before
     along, across = float(change[0]), float(change[len(change) // 2])
     readings = {"moving_change": along, "across_change": across}
     if float(np.median(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[moving])) / 255 < DARK:
         return ["dark"], readings
+    if before[0] < SOFT:
+        return ["soft"], readings
     if min(along, across) >= BLURRED_SHARE:
         return ["sharp"], readings
     if max(along, across) ** 2 < ONE_WAY * min(along, across):
@@ -150,14 +156,9 @@ def _moving_part(rgb: Rgb, source: Rgb, flow: F32, moving: Mask) -> tuple[list[s
     return (["direction"] if readings["turn_deg"] > MAX_TURN_DEG else []), readings
 
 
-def _change(rgb: Rgb, source: Rgb, flow: F32 | None, where: Mask) -> F64 | None:
-    """(36,) ratios of a region over the sharp frame's, along directions from that of `flow`; None: nothing there."""
+def _ratios(rgb: Rgb, flow: F32 | None, where: Mask) -> F64 | None:
+    """(36,) ratios of a region, along directions from that of `flow`; None: nothing there that could be blurred."""
     if where.sum() < MIN_REGION_PX:
         return None
-    pair = []
-    for picture in (rgb, source):
-        fine, coarse = (each[where].mean(axis=0) for each in gradient_energies(picture, flow, FINE_PX))
-        if coarse[:2].sum() < TEXTURED:
-            return None
-        pair.append(scale_ratios(fine, coarse))
-    return pair[0] / pair[1]
+    fine, coarse = (each[where].mean(axis=0) for each in gradient_energies(rgb, flow, FINE_PX))
+    return None if coarse[:2].sum() < TEXTURED else scale_ratios(fine, coarse)

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from blurdepth import __version__
 from blurdepth.camera import SHUTTERS
 from blurdepth.cli import commands
+from blurdepth.diffusion import DiffusionModels, PaintSettings
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.generation import BACKENDS, MAX_VARIANTS
@@ -108,6 +109,12 @@ def _add_depth_commands(add: Any) -> None:
     generate.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0])
     generate.add_argument("--seed", type=int, default=0)
     generate.add_argument("--model", default=BUNDLED, help="the teacher: bundled, a job (j1), a folder, or a Hub id")
+    _add_painting(generate)
+
+    repair = _command(
+        add, "repair", commands.repair, "give painted variants whose blur failed the simulator's exposure"
+    )
+    repair.add_argument("samples", nargs="*", metavar="SAMPLE", help="default: all that failed and were not repaired")
 
     burst = _command(add, "burst", commands.burst, "make a blurred frame of a clip or of several frames in a row")
     burst.add_argument("frames", nargs="+", type=Path, metavar="CLIP|FRAME", help="one clip, or 2 pictures or more")
@@ -123,6 +130,22 @@ def _add_depth_commands(add: Any) -> None:
     evaluate.add_argument("--model", action="append", required=True, dest="models", help="repeat to compare")
     evaluate.add_argument("--benchmark", required=True, help="a folder of scenes (.npz), one scene, or a version (v1)")
     evaluate.add_argument("--out", type=Path, required=True)
+
+
+def _add_painting(generate: argparse.ArgumentParser) -> None:
+    """How the SDXL backends paint; the defaults are the paper's."""
+    group = generate.add_argument_group("SDXL backends")
+    usual, settings = DiffusionModels(), PaintSettings()
+    group.add_argument("--sdxl", default="", metavar="FOLDER", help="one folder with the pipeline and adapter/ in it")
+    group.add_argument("--base", default=usual.base, help="default: %(default)s")
+    group.add_argument("--adapter", default=usual.adapter, help="default: %(default)s")
+    group.add_argument("--vae", default=usual.vae, help="'' for the base's own; default: %(default)s")
+    group.add_argument("--steps", type=int, default=settings.steps, help="default: %(default)s")
+    group.add_argument("--guidance", type=float, default=settings.guidance, help="default: %(default)s")
+    group.add_argument("--adapter-scale", type=float, default=settings.adapter_scale, help="default: %(default)s")
+    group.add_argument("--adapter-factor", type=float, default=settings.adapter_factor, help="default: %(default)s")
+    group.add_argument("--short-side", type=int, default=settings.short_side_px, help="px, default: %(default)s")
+    group.add_argument("--preview", action="store_true", help="few steps, for a first look")
 
 
 def _add_curation_commands(add: Any) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ from blurdepth.blurcheck import measure_blur
 from blurdepth.camera import motion_from_json
 from blurdepth.clips import clip_of_pictures, read_clip
 from blurdepth.depth import to_inverse_depth
+from blurdepth.diffusion import DiffusionModels, PaintSettings, plan_painting
 from blurdepth.errors import InputError
 from blurdepth.files import encode_array, read_array, write_atomically
 from blurdepth.generation import GenerationRequest
 from blurdepth.images import encode_png, linear_to_srgb, read_bytes, read_image, read_labels, srgb_to_linear
 from blurdepth.render import depth_picture, depth_range
+from blurdepth.repair import failed
+from blurdepth.repair import repair as repair_samples
 from blurdepth.reports import job_report, sample_report
 from blurdepth.shutter import choose_shutter
 from blurdepth.store.records import Job
@@ -112,14 +116,42 @@ def blur(args: Namespace) -> Output:
 def generate(args: Namespace) -> Output:
     """Make variants of frames and keep them as pending samples."""
     workspace = _workspace(args)
+    models = replace(DiffusionModels(), base=args.base, adapter=args.adapter, vae=args.vae)
     request = GenerationRequest(
-        args.prompt, args.negative, args.variants, args.seed, backend=args.backend, model=args.model
+        args.prompt,
+        args.negative,
+        args.variants,
+        args.seed,
+        backend=args.backend,
+        model=args.model,
+        painters=DiffusionModels.from_folder(args.sdxl) if args.sdxl else models,
+        paint=PaintSettings(
+            args.steps, args.guidance, args.adapter_scale, args.adapter_factor, args.short_side, args.preview
+        ),
     )
+    if request.paints:
+        _tell_cost(request, args.frames)
     made = []
     for data, name in [(read_bytes(path), path.name) for path in args.frames]:
         frame = workspace.add_frame(data, name)
         made += [sample_report(workspace, sample) for sample in generation.generate(workspace, frame, request)]
     return {"samples": made}, _sample_lines(made)
+
+
+def _tell_cost(request: GenerationRequest, frames: Sequence[Path]) -> None:
+    """Say on standard error what painting will take, before anything is loaded."""
+    rgb = read_image(frames[0])
+    plan = plan_painting(request.painters, rgb.shape[1], rgb.shape[0], request.paint)
+    print("\n".join(plan.words()), file=sys.stderr)
+
+
+def repair(args: Namespace) -> Output:
+    """Give painted variants whose blur failed the exposure of the simulator."""
+    workspace = _workspace(args)
+    kept = workspace.store.samples
+    chosen = [kept.sample(each) for each in args.samples] if args.samples else failed(workspace, kept.samples())
+    made = [sample_report(workspace, sample) for sample in repair_samples(workspace, chosen)]
+    return {"samples": made}, _sample_lines(made) or "Nothing to repair: no painted variant failed."
 
 
 def burst(args: Namespace) -> Output:

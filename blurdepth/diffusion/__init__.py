@@ -6,12 +6,14 @@ from blurdepth.diffusion.models import DiffusionModels, find_painter
 from blurdepth.diffusion.painter import Painter
 from blurdepth.diffusion.plan import MemoryMode, Plan, plan_painting
 from blurdepth.diffusion.settings import PaintSettings
+from blurdepth.diffusion.steps import PaintStep, paint_steps
 
 __all__ = [
     "DiffusionModels",
     "Fit",
     "MemoryMode",
     "PaintSettings",
+    "PaintStep",
     "Painter",
     "Plan",
     "control_map",
@@ -19,5 +21,6 @@ __all__ = [
     "is_blank",
     "load_painter",
     "paint_size",
+    "paint_steps",
     "plan_painting",
 ]

@@ -217,7 +217,7 @@ def _stretch(motion: Motion, exposure_s: float, inverse_depth: F32, ids: Ids, lu
     """
     height, width = inverse_depth.shape
     camera = Pinhole(width, height, motion.fov_x_deg)
-    moving = np.where(np.isin(ids, list(motion.objects)), ids, 0).astype(np.uint8)
+    moving = motion.moving(ids)
     flow = motion_flow(camera, inverse_depth, motion, moving)
     flow_px = np.hypot(flow[..., 0], flow[..., 1])
     longest = luck * min(MAX_BLUR_PX, MAX_BLUR_SHARE * width)
@@ -242,7 +242,7 @@ def _longer(motion: Motion, stretch: float) -> Motion:
 
 def _moving_part(motion: Motion, ids: Ids) -> NDArray[np.bool_]:
     """Where motion is looked for: the moving objects, else the whole frame."""
-    objects = np.isin(ids, list(motion.objects))
+    objects = motion.moving(ids) > 0
     return objects if objects.any() else np.ones(ids.shape, bool)
 
 

@@ -1,4 +1,4 @@
-"""The only place that knows SQL: one SQLite file for frames, samples, decisions, setups, versions, jobs, prompts."""
+"""The only place that knows SQL: one SQLite file for all that is kept in rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from blurdepth.store.jobs import Jobs
 from blurdepth.store.prompt_book import PromptBook
 from blurdepth.store.samples import Samples
 from blurdepth.store.setups import Setups
+from blurdepth.store.verdicts import Verdicts
 from blurdepth.store.versions import Versions
 
 
@@ -26,6 +27,7 @@ class Store:
         database = Database(path)
         self.samples = Samples(database)
         self.setups = Setups(database)
+        self.verdicts = Verdicts(database)
         self.versions = Versions(database)
         self.jobs = Jobs(database)
         self.prompts = PromptBook(database)

@@ -91,3 +91,13 @@ def m003_create_setups(db: Sqlite) -> None:
         "CREATE TABLE setups (id TEXT PRIMARY KEY, frame_id TEXT NOT NULL REFERENCES frames(id), "
         "settings TEXT NOT NULL, created_at TEXT NOT NULL) STRICT"
     )
+
+
+@migrations()
+def m004_create_verdicts(db: Sqlite) -> None:
+    """What the blur gate said of samples."""
+    db.execute(
+        "CREATE TABLE verdicts (sample_id TEXT PRIMARY KEY REFERENCES samples(id), "
+        "passed INTEGER NOT NULL CHECK (passed IN (0, 1)), reasons TEXT NOT NULL, readings TEXT NOT NULL, "
+        "created_at TEXT NOT NULL) STRICT"
+    )

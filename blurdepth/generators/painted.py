@@ -1,0 +1,64 @@
+"""Variants that a diffusion model painted: as they are, or with the simulator's exposure of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth.camera import Pinhole, ScaleAssumption
+from blurdepth.exposure import motion_flow
+from blurdepth.exposure.result import BLURRED_PX, label_regions
+from blurdepth.generators import Variant
+from blurdepth.generators.exposure import Plan, take_variant
+from blurdepth.images import Rgb
+from blurdepth.weather import Weather
+
+F32 = NDArray[np.float32]
+Ids = NDArray[np.uint8]
+
+BACKEND, EXPOSED_BACKEND = "sdxl", "sdxl+exposure"
+_STILL_NEGATIVE = "motion blur, blurry"
+
+
+def take_painted(painted: Rgb, inverse_depth: F32, ids: Ids, plan: Plan) -> Variant:
+    """A painted picture as it is, with the sharp frame's depth as its target, as in the paper.
+
+    What is mixed in it, nobody knows: regions tell only where motion was asked for.
+
+    Args:
+        painted: (H, W, 3) uint8 sRGB.
+        inverse_depth: (H, W) float32 1/m, of the sharp frame.
+        ids: (H, W) uint8 of the plan's movers.
+        plan: that was asked for.
+    """
+    moving = plan.motion.moving(ids)
+    camera = Pinhole(ids.shape[1], ids.shape[0], plan.motion.fov_x_deg)
+    flow = motion_flow(camera, inverse_depth, plan.motion, moving)
+    blurred = np.hypot(flow[..., 0], flow[..., 1]) >= BLURRED_PX
+    nothing, everything = np.zeros(ids.shape, bool), np.ones(ids.shape, bool)
+    regions = label_regions(blurred, nothing, everything)
+    scores = {"blur_px": 0.0, "moving_share": round(float((moving > 0).mean()), 4)}
+    return Variant(painted, inverse_depth, regions, plan.condition, plan.motion, plan.seed, BACKEND, scores)
+
+
+def expose_painted(
+    painted: Rgb, inverse_depth: F32, ids: Ids, plan: Plan, scale: ScaleAssumption, true_scale: bool
+) -> Variant:
+    """The simulator's exposure of a painted picture, which brings its weather and light along; see `take_variant`."""
+    condition = replace(plan.condition, weather=Weather())
+    variant = take_variant(painted, inverse_depth, ids, replace(plan, condition=condition), scale, true_scale)
+    return replace(variant, condition=plan.condition, backend=EXPOSED_BACKEND)
+
+
+def still_words(prompt: str, negative: str) -> tuple[str, str]:
+    """Prompt and negative prompt for a picture that is sharp, as the exposure comes afterwards.
+
+    >>> still_words("cars on a foggy street, strong motion blur", "static cars, cartoon")
+    ('cars on a foggy street', 'cartoon, motion blur, blurry')
+    """
+    wanted = [part for part in prompt.split(",") if "blur" not in part.lower()]
+    unwanted = [part for part in negative.split(",") if not any(w in part.lower() for w in ("static", "sharp"))]
+    unwanted = [part.strip() for part in unwanted if part.strip()]
+    return ",".join(wanted).strip() or prompt, ", ".join([*unwanted, _STILL_NEGATIVE])

@@ -1,0 +1,87 @@
+"""Mending a variant whose blur failed: its look stays, the simulator gives it the exposure and the right depth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurdepth.blurcheck import is_blank
+from blurdepth.camera import motion_from_json, scale_from_json
+from blurdepth.errors import InputError
+from blurdepth.generation import keep_variant
+from blurdepth.generators import painted
+from blurdepth.generators.exposure import Plan
+from blurdepth.images import content_hash
+from blurdepth.judging import judge
+from blurdepth.prompts import Condition
+from blurdepth.setups import setup_from_json
+from blurdepth.store.records import Sample
+from blurdepth.workspace import Workspace
+
+
+def can_repair(sample: Sample) -> bool:
+    """Whether the exposure of a sample was painted, so that the simulator can do better."""
+    return sample.provenance.get("backend") == painted.BACKEND
+
+
+def failed(workspace: Workspace, samples: list[Sample]) -> list[Sample]:
+    """Those samples whose blur failed, that can be repaired and have not been."""
+    verdicts = workspace.store.verdicts.of([sample.id for sample in samples])
+    return [
+        sample
+        for sample in samples
+        if can_repair(sample)
+        and sample.id in verdicts
+        and not verdicts[sample.id].passed
+        and not workspace.store.samples.has_sample(_repaired_id(sample))
+    ]
+
+
+def repair(workspace: Workspace, samples: list[Sample]) -> Iterator[Sample]:
+    """Repair samples one after the other: each becomes a new pending sample beside the old one.
+
+    Raises:
+        InputError: a sample can't be repaired: it is empty, or its exposure was simulated already.
+    """
+    for sample in samples:
+        yield _repair(workspace, sample)
+
+
+def _repaired_id(sample: Sample) -> str:
+    return content_hash(f"repaired {sample.id}".encode())[:12]
+
+
+def _repair(workspace: Workspace, sample: Sample) -> Sample:
+    if not can_repair(sample):
+        raise InputError(f"The exposure of sample {sample.id} was simulated: there is nothing to repair.")
+    look = workspace.pictures.picture(sample.image)
+    if is_blank(look):
+        raise InputError(f"Sample {sample.id} is empty: there is no look to keep. Reject it, and generate another.")
+    if workspace.store.samples.has_sample(_repaired_id(sample)):
+        return workspace.store.samples.sample(_repaired_id(sample))
+    made = sample.provenance
+    frame = workspace.store.samples.frame(sample.frame_id)
+    inverse_depth = workspace.arrays.array(sample.sharp_target)
+    motion = motion_from_json(json.dumps(made["motion"]))
+    ids = _ids(workspace, sample)
+    plan = Plan(Condition.from_json(made["condition"]), motion, int(made["seed"]))
+    variant = painted.expose_painted(look, inverse_depth, ids, plan, scale_from_json(made["scale"]), true_scale=True)
+    notes = {"backend": variant.backend, "repaired_from": sample.id}
+    repaired = keep_variant(workspace, _repaired_id(sample), frame, variant, inverse_depth, made | notes)
+    verdict = judge(variant.rgb, look, inverse_depth, motion, ids)
+    workspace.store.verdicts.put(repaired.id, verdict)
+    return repaired
+
+
+def _ids(workspace: Workspace, sample: Sample) -> NDArray[np.uint8]:
+    """(H, W) who moves in a sample."""
+    made = sample.provenance
+    frame = workspace.store.samples.frame(sample.frame_id)
+    if "movers_by_hand" in made:
+        return workspace.object_ids(frame, setup_from_json(frame.id, made["movers_by_hand"]))
+    if made["motion"].get("objects"):
+        return workspace.proposed_ids(frame, made["teacher"], made.get("finder", ""))
+    return np.zeros((frame.height, frame.width), np.uint8)
