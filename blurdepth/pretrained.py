@@ -247,11 +247,15 @@ def _cached_snapshot(name: str, layout: Layout) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        snapshot = Path(snapshot_download(name, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    return snapshot if _is_complete(snapshot, layout) else None
+    # The client remembers what a repository has: it is asked for no more than was downloaded.
+    for patterns in layout.wanted:
+        try:
+            snapshot = Path(snapshot_download(name, allow_patterns=list(patterns), local_files_only=True))
+        except LocalEntryNotFoundError:
+            continue
+        if _is_complete(snapshot, layout):
+            return snapshot
+    return None
 
 
 def _is_complete(snapshot: Path, layout: Layout = TRANSFORMERS_MODEL) -> bool:

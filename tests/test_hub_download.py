@@ -1,4 +1,4 @@
-"""A model is fetched from a Hub, with its progress told: the real client against a small Hub on this machine."""
+"""Models are fetched from a Hub, with their progress told: the real client against a small Hub on this machine."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from scripts.tiny_sdxl import write_tiny_sdxl
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 NAME = "somebody/tiny-depth"
@@ -23,12 +27,24 @@ seen = []
 estimator = load_estimator(sys.argv[1], lambda done, total: seen.append((done, total)))
 print(json.dumps({"revision": estimator.revision, "seen": seen}))
 """
+PAINT = """
+import json, sys
+import numpy as np
+from blurdepth.diffusion import DiffusionModels, PaintSettings, load_painter, plan_painting
+models = DiffusionModels("somebody/tiny-sdxl", "somebody/tiny-adapter", "", "somebody/tiny-lora")
+settings = PaintSettings(steps=1, short_side_px=32)
+before, seen = plan_painting(models, 96, 64, settings).downloads, []
+painter = load_painter(models, lambda done, total: seen.append((done, total)))
+shape = painter.paint(np.zeros((64, 96, 3), np.uint8), ["rain"], "", [1], settings)[0].shape
+after = plan_painting(models, 96, 64, settings).downloads
+print(json.dumps({"shape": shape, "seen": seen, "before": before, "after": after, "revision": painter.revision}))
+"""
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Serves one model: its file list and its files. `folder` is set by the fixture."""
+    """Serves models: their file lists and their files. `models` is set by whoever starts it."""
 
-    folder: Path
+    models: dict[str, Path]
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
@@ -42,46 +58,58 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body)
 
-    def _missing(self) -> None:
+    def _missing(self, code: str) -> None:
         self.send_response(404)
-        self.send_header("X-Error-Code", "RepoNotFound" if NAME not in self.path else "EntryNotFound")
+        self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def do_GET(self) -> None:
         """The file list as JSON, or a file."""
         path = self.path.split("?")[0]
-        files = sorted(self.folder.iterdir())
-        if path.startswith(f"/api/models/{NAME}/tree/"):
-            tree = [{"type": "file", "path": each.name, "size": each.stat().st_size, "oid": "0"} for each in files]
+        name = "/".join(path.removeprefix("/api/models").split("/")[1:3])
+        if name not in self.models:
+            self._missing("RepoNotFound")
+            return
+        folder = self.models[name]
+        files = {str(each.relative_to(folder)): each for each in sorted(folder.rglob("*")) if each.is_file()}
+        if path.startswith(f"/api/models/{name}/tree/"):
+            tree = [{"type": "file", "path": each, "size": files[each].stat().st_size, "oid": "0"} for each in files]
             self._send(json.dumps(tree).encode(), {"Content-Type": "application/json"})
-        elif path.startswith(f"/api/models/{NAME}"):
-            about = {"id": NAME, "sha": COMMIT, "siblings": [{"rfilename": each.name} for each in files]}
+        elif path.startswith(f"/api/models/{name}"):
+            about = {"id": name, "sha": COMMIT, "siblings": [{"rfilename": each} for each in files]}
             self._send(json.dumps(about).encode(), {"Content-Type": "application/json"})
-        elif path.startswith(f"/{NAME}/resolve/") and (self.folder / path.rsplit("/", 1)[1]).is_file():
-            body = (self.folder / path.rsplit("/", 1)[1]).read_bytes()
+        elif (asked := path.removeprefix(f"/{name}/resolve/{COMMIT}/")) in files:
+            body = files[asked].read_bytes()
             self._send(body, {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": COMMIT})
         else:
-            self._missing()
+            self._missing("EntryNotFound")
 
     do_HEAD = do_GET  # noqa: N815
 
 
-@pytest.fixture
-def hub(tiny_model: Path) -> Iterator[str]:
-    """The address of the small Hub."""
-    handler = type("TinyHub", (Hub,), {"folder": tiny_model})
+@contextmanager
+def serving(models: dict[str, Path]) -> Iterator[str]:
+    """The address of a small Hub."""
+    handler = type("TinyHub", (Hub,), {"models": models})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 
 
-def load(hub: str, cache: Path, name: str) -> subprocess.CompletedProcess[str]:
-    """Load a model in a process of its own, as the client reads its settings once."""
+@pytest.fixture
+def hub(tiny_model: Path) -> Iterator[str]:
+    """The address of a Hub with a depth model."""
+    with serving({NAME: tiny_model}) as address:
+        yield address
+
+
+def load(hub: str, cache: Path, name: str, code: str = CODE) -> subprocess.CompletedProcess[str]:
+    """Load models in a process of its own, as the client reads its settings once."""
     settings = {"HF_ENDPOINT": hub, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}
     environment = {**os.environ, **settings, "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-c", CODE, name]
+    command = [sys.executable, "-c", code, name]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -100,3 +128,31 @@ def test_a_model_that_the_hub_does_not_have_is_named(hub: str, tmp_path: Path) -
     done = load(hub, tmp_path / "cache", "somebody/else")
     last = done.stderr.strip().splitlines()[-1]
     assert "ModelError: somebody/else could not be downloaded" in last and "bundled" in last
+
+
+def test_of_a_pipeline_only_what_is_used_is_downloaded(tmp_path: Path) -> None:
+    """Weights that are there in half precision too come once; neither pickles nor single files come along."""
+    whole = write_tiny_sdxl(tmp_path / "tiny")
+    adapter = Path(shutil.move(whole / "adapter", tmp_path / "adapter"))
+    lora = Path(shutil.move(whole / "preview_lora", tmp_path / "lora"))
+    files = [each for folder in (whole, adapter, lora) for each in folder.rglob("*") if each.is_file()]
+    # Both tokenizers are the same, and the client fetches the same bytes once.
+    used = sum(map(len, {each.read_bytes() for each in files}))
+    for weights in whole.rglob("*.safetensors"):
+        shutil.copy(weights, weights.with_suffix(".fp16.safetensors"))
+        weights.write_bytes(b"not to be fetched")
+    for unused in (whole / "sd_xl.safetensors", whole / "unet" / "model.bin", adapter / "diffusion_pytorch_model.bin"):
+        unused.write_bytes(b"neither this")
+    cache, models = tmp_path / "cache", {"sdxl": whole, "adapter": adapter, "lora": lora}
+    with serving({f"somebody/tiny-{name}": folder for name, folder in models.items()}) as address:
+        done = load(address, cache, "", PAINT)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["shape"] == [64, 96, 3]
+    done_bytes, all_bytes = answer["seen"][-1]
+    # Where there is no half precision, the configuration that came before may be left out of the sum.
+    assert done_bytes == all_bytes and used - 1000 < all_bytes <= used
+    assert set(answer["before"]) == {f"somebody/tiny-{name}" for name in models} and answer["after"] == {}
+    assert not [each for each in cache.rglob("*") if each.is_file() and b"this" in each.read_bytes()[:99]]
+    again = json.loads(load("http://127.0.0.1:9", cache, "", PAINT).stdout.splitlines()[-1])
+    assert again["seen"] == [] and again["revision"] == answer["revision"]

@@ -77,7 +77,7 @@ def _assemble(models: DiffusionModels, folders: dict[str, Path], dtype: torch.dt
     base = folders["base"]
 
     def part(model_class: Any, folder: Path, name: str, what: str) -> Any:
-        return read_weights(model_class, folder, name, what, dtype=dtype, variant=variant_of(folder)).eval()
+        return read_weights(model_class, folder, name, what, dtype=dtype, variant=variant_of(folder))
 
     unet = part(diffusers.UNet2DConditionModel, base / "unet", models.base, "an SDXL pipeline")
     adapter = part(diffusers.T2IAdapter, folders["adapter"], models.adapter, "a T2I-Adapter")
@@ -97,6 +97,9 @@ def _assemble(models: DiffusionModels, folders: dict[str, Path], dtype: torch.dt
         first_line = str(error).strip().split("\n")[0][:200]
         raise ModelError(f"{models.base} is damaged or not an SDXL pipeline: {first_line}") from error
     pipeline.set_progress_bar_config(disable=True)
+    for model in (pipeline.unet, pipeline.vae, pipeline.adapter, pipeline.text_encoder, pipeline.text_encoder_2):
+        # A LoRA freezes what it is laid on, and frozen layers round differently: so all are, before and after.
+        model.eval().requires_grad_(False)
     return pipeline
 
 
@@ -104,9 +107,7 @@ def _read_vae(folder: Path, name: str, dtype: torch.dtype) -> Any:
     import torch
     from diffusers import AutoencoderKL
 
-    vae = read_weights(
-        AutoencoderKL, folder, name, "an autoencoder", dtype=torch.float32, variant=variant_of(folder)
-    ).eval()
+    vae = read_weights(AutoencoderKL, folder, name, "an autoencoder", dtype=torch.float32, variant=variant_of(folder))
     if dtype == torch.float32 or vae.config.force_upcast:
         return vae
     # Of both half precisions, bfloat16 would show as bands in skies.

@@ -103,18 +103,9 @@ def find_all(models: DiffusionModels, on_bytes: OnBytes | None = None) -> Found:
     Raises:
         ModelError: a part can't be found or downloaded, is of another kind, or has no safetensors weights.
     """
-    before = 0
-    latest = 0
-
-    def told(done: int, total: int) -> None:
-        nonlocal latest
-        latest = total
-        if on_bytes is not None:
-            on_bytes(before + done, before + total)
-
+    told = _Sum(on_bytes) if on_bytes else None
     folders, revisions = {}, []
     for part, name, layout in models.parts():
-        before, latest = before + latest, 0
         folders[part], revision = find_files(name, told, _CHOICES, _WAY_OUT, layout)
         _check_kind(part, name, folders[part])
         revisions.append(revision)
@@ -172,6 +163,21 @@ def variant_of(folder: Path) -> str | None:
 def weight_files(folder: Path) -> list[Path]:
     """The files that are loaded from a folder."""
     return sorted(folder.glob("*.fp16*.safetensors" if variant_of(folder) else "*.safetensors"))
+
+
+class _Sum:
+    """Tells several downloads as one."""
+
+    def __init__(self, on_bytes: OnBytes) -> None:
+        self._on_bytes = on_bytes
+        self._before, self._latest = 0, (0, 0)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Takes what one download tells; the next one begins lower than the last ended."""
+        if done < self._latest[0]:
+            self._before += self._latest[1]
+        self._latest = done, total
+        self._on_bytes(self._before + done, self._before + total)
 
 
 def _product(shape: list[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -196,8 +197,9 @@ def _new_scheduler(config: Any, settings: PaintSettings) -> Any:
     """From the checkpoint's own noise schedule: ancestral Euler, or the LCM's for a preview by its LoRA."""
     from diffusers import EulerAncestralDiscreteScheduler, LCMScheduler
 
-    by_lora = settings.preview and settings.guidance <= 1
-    return (LCMScheduler if by_lora else EulerAncestralDiscreteScheduler).from_config(config)
+    kind = LCMScheduler if settings.preview and settings.guidance <= 1 else EulerAncestralDiscreteScheduler
+    known = inspect.signature(kind.__init__).parameters
+    return kind(**{name: value for name, value in config.items() if name in known})
 
 
 def _watch(scheduler: Any) -> list[torch.Tensor]:

@@ -27,7 +27,7 @@ SDXL_ELEMENTS = {
     "text_encoder": 123_060_480,
     "text_encoder_2": 694_659_840,
     "vae": 83_653_863,
-    "adapter": 79_047_680,
+    "adapter": 79_028_160,
 }
 """Weights of SDXL 1.0 and its depth adapter."""
 
@@ -130,7 +130,8 @@ def choose_mode(device: str, free: int, counts: dict[str, int], pixels: int) -> 
         pixels: of the picture that is painted.
     """
     weight = 4 if device == "cpu" else 2
-    share = weight / 2 * pixels / _REFERENCE_PIXELS
+    size = min(1.0, sum(counts.values()) / sum(SDXL_ELEMENTS.values()))
+    share = weight / 2 * pixels / _REFERENCE_PIXELS * size
     every, largest = sum(counts.values()) * weight, max(counts.values()) * weight
     needs: dict[MemoryMode, float] = {"whole": every + _WHOLE_BYTES * share, "tiled": every + _TILED_BYTES * share}
     if device == "cuda":
