@@ -230,6 +230,8 @@ def _origin(
         origin |= {
             "painters": asdict(request.painters),
             "painters_revision": painter.revision,
+            # Decoding in tiles changes the picture.
+            "painters_mode": painter.mode,
             "paint": asdict(request.paint),
         }
     return origin

@@ -47,6 +47,14 @@ WORDS: Mapping[str, str] = {
     "soft": "too soft before the exposure to tell whether it is blurred",
 }
 """What can be said of a variant. The last three are no failure: nobody can tell."""
+SHORT: Mapping[str, str] = {
+    "blank": "empty",
+    "sharp": "still sharp",
+    "defocus": "out of focus",
+    "direction": "blurred the wrong way",
+    "background": "background blurred",
+    "structure": "another scene",
+}
 _UNSURE = ("dark", "plain", "soft")
 SOFT = 1 / BLURRED_SHARE
 """Ratio of the sharp picture below which no blur could take the share that counts: a ratio is hardly ever below 1."""
@@ -76,6 +84,15 @@ class Verdict:
         'what should move is still sharp; what should stand still is blurred too'
         """
         return "; ".join(WORDS[reason] for reason in self.reasons) or "blur found"
+
+    @property
+    def short(self) -> str:
+        """A word or two: the first reason.
+
+        >>> Verdict(False, ("sharp", "background"), {}).short
+        'still sharp'
+        """
+        return SHORT.get(self.reasons[0], "can't tell") if self.reasons else "blur found"
 
 
 def check_variant(

@@ -130,6 +130,7 @@ class CurateTab:
 
     def _about(self, sample: Sample) -> str:
         made = sample.provenance
+        verdict = self.workspace.store.verdicts.of([sample.id]).get(sample.id)
         scores = {words: unit.format(sample.scores[name]) for name, words, unit in _SCORES if name in sample.scores}
         origin = {
             "prompt": made["prompt"],
@@ -138,7 +139,8 @@ class CurateTab:
             "made by": f"{made['backend']}, blurdepth {made['code_version']}",
             "depth by": f"{made['teacher']} ({made['teacher_revision']})",
         }
-        return html.facts(scores, "Measured") + html.facts(origin, "Where it comes from")
+        judged = html.verdict(verdict) if verdict else ""
+        return judged + html.facts(scores, "Measured") + html.facts(origin, "Where it comes from")
 
     def select(self, which: str, event: gr.EventData) -> tuple[Any, ...]:
         """Show the sample that was clicked."""

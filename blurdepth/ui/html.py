@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from blurdepth.blurcheck import Verdict
 from blurdepth.render import Range, css_gradient
 from blurdepth.store.records import Counts, Job, Version
 
@@ -45,6 +47,18 @@ def empty(title: str, advice: str) -> str:
 def notice(text: str) -> str:
     """A sentence that should be seen."""
     return f'<div class="bd-notice" role="status">{escape(text)}</div>'
+
+
+def rough(png: bytes, about: str) -> str:
+    """A small picture that is only just emerging."""
+    data = base64.b64encode(png).decode()
+    return f'<img class="bd-rough" src="data:image/png;base64,{data}" alt="{escape(about)}">'
+
+
+def verdict(found: Verdict) -> str:
+    """What the blur gate says of a variant."""
+    kind = "good" if found.passed else "bad"
+    return f'<div class="bd-verdict bd-{kind}">Blur check: {escape(found.words)}.</div>'
 
 
 @dataclass(frozen=True)

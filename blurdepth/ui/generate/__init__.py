@@ -8,13 +8,16 @@ from typing import Any
 
 import gradio as gr
 
+from blurdepth.diffusion import PaintStep
 from blurdepth.errors import BlurdepthError, InputError
-from blurdepth.generation import MAX_VARIANTS, GenerationRequest, generate
+from blurdepth.generation import MAX_VARIANTS, GenerationRequest, generate_steps
+from blurdepth.generators import exposure
 from blurdepth.shutter import Shape
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
 from blurdepth.ui.chips import chosen_condition, read
 from blurdepth.ui.editor import chosen_setup
+from blurdepth.ui.generate.backend import Backend
 from blurdepth.ui.generate.clip import ClipInput
 from blurdepth.ui.generate.frame import FrameDesk, FrameInput
 from blurdepth.ui.generate.results import Results
@@ -76,7 +79,7 @@ class GenerateTab:
         with gr.Row():
             self.start = gr.Button("Generate", variant="primary", scale=3, elem_id="generate")
             self.cancel = gr.Button("Cancel", scale=1, min_width=90, interactive=False, elem_id="cancel")
-        gr.Markdown("Exposure simulator: on this computer's processor, about a second each.", elem_classes="bd-note")
+        self.backend = Backend(self.workspace)
         with gr.Accordion("Seed and models", open=False):
             # A gr.Number that is empty turns to 0 as soon as the accordion is opened.
             self.seed = gr.Textbox("", label="Seed: empty for a new one each time", max_lines=1)
@@ -88,9 +91,10 @@ class GenerateTab:
         self.looked_at = [self.input.frame_id, model, self.input.finder, self.memory]
         order = gr.State()
         frame_id, models = self.input.frame_id, [model, self.input.finder]
-        asked = [frame_id, *self.words.all, self.desk.editor, self.number, self.seed, *models]
+        painting = self.backend.all
+        asked = [frame_id, *self.words.all, self.desk.editor, self.number, self.seed, *models, *painting]
         begun = self.start.click(told(self.order), asked, [order, *buttons], js=_LOOK_AT_RESULTS, **LIGHT)
-        shown = [results.status, results.variants, results.shown, results.onward]
+        shown = results.made
         self.made = begun.success(self.generate, [frame_id, order], shown, **HEAVY)
         self.ended = self.made.then(self.end, None, buttons, **LIGHT)
         begun = self.clip.start.click(self.begin, None, buttons, **LIGHT)
@@ -135,7 +139,7 @@ class GenerateTab:
             self._remember_after(changed(lambda: None, None, None, **LIGHT))
 
     def _remember_after(self, event: Any) -> None:
-        models = [self.input.model, self.input.finder]
+        models = [self.input.model, self.input.finder, self.backend.kind]
         remembered = [self.input.frame_id, *self.words.all, *models, self.results.shown, self.desk.editor]
         event.then(self.remember, [self.memory, *remembered], self.memory, **LIGHT)
 
@@ -163,12 +167,12 @@ class GenerateTab:
         editor: str,
         number: int,
         seed: str,
-        *models: str,
+        *made_by: Any,
     ) -> tuple[Any, ...]:
         """What is asked, as it stands on the page; and while it works there is no second start, but a cancel."""
         if not frame_id:
             raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
-        model, finder = models
+        model, finder, *painting = made_by
         request = GenerationRequest(
             prompt,
             negative,
@@ -178,6 +182,7 @@ class GenerateTab:
             condition=chosen_condition(reading),
             setup=self.workspace.setup(frame_id, chosen_setup(editor)),
             finder=finder,
+            **self.backend.chosen(*painting),
         )
         return request, *self.begin()
 
@@ -207,11 +212,16 @@ class GenerateTab:
             ids: list[str] = []
             self.workspace.estimate(frame, request.model, download_progress(progress, request.model))
             yield self.results.so_far(ids, request.variants)
-            for sample in generate(self.workspace, frame, request):
-                ids.append(sample.id)
+            if request.paints:
+                self.workspace.painter(request.painters, download_progress(progress, request.painters.base))
+            for each in generate_steps(self.workspace, frame, request):
+                if isinstance(each, PaintStep):
+                    yield self.results.painting(ids, request.variants, each)
+                    continue
+                ids.append(each.id)
                 yield self.results.so_far(ids, request.variants, self._hint(ids))
         except BlurdepthError as error:
-            yield html.notice(str(error)), *(gr.skip() for _ in range(3))
+            yield html.notice(str(error)), *(gr.skip() for _ in self.results.made[1:])
 
     def blend(
         self,
@@ -223,7 +233,7 @@ class GenerateTab:
         model: str,
     ) -> Iterator[tuple[Any, ...]]:
         """Blend the clip, and show the blurred frame like a variant."""
-        unchanged = tuple(gr.skip() for _ in range(3))
+        unchanged = tuple(gr.skip() for _ in self.results.made[1:])
         try:
             for step in self.clip.blend(paths, first, length, shape, align, model):
                 yield gr.skip(), html.bar(step.done / step.total, step.words), *unchanged
@@ -245,7 +255,7 @@ class GenerateTab:
     def remember(self, memory: dict[str, Any], *values: Any) -> dict[str, Any]:
         """Keep in this browser what a reload should bring back."""
         *plain, editor = values
-        names = ("frame_id", "prompt", "negative", "reading", "model", "finder", "shown")
+        names = ("frame_id", "prompt", "negative", "reading", "model", "finder", "backend", "shown")
         # The editor is empty while there is no depth: what was set is remembered until there is.
         setup = chosen_setup(editor) or memory.get("setup", "")
         return {**memory, **dict(zip(names, plain, strict=True)), "setup": setup}
@@ -254,8 +264,8 @@ class GenerateTab:
     def restored(self) -> list[Any]:
         """What `restore` gives values for."""
         results, words = self.results, [self.words.prompt, self.words.negative]
-        models = [self.input.model, self.input.finder]
-        return [self.input.frame_id, *words, *models, results.shown, results.variants, results.onward]
+        models = [self.input.model, self.input.finder, self.backend.kind]
+        return [self.input.frame_id, *words, *models, *results.made[1:]]
 
     def restore(self, memory: dict[str, Any], frame_id: str) -> tuple[Any, ...]:
         """Bring back what this browser remembers, unless a frame has come in the meantime."""
@@ -264,7 +274,8 @@ class GenerateTab:
         frame = self.input.remembered(memory)
         shown = [each for each in memory["shown"] if frame and self.results.is_of(each, frame.id)]
         words = (memory["prompt"], memory["negative"])
-        return frame.id if frame else "", *words, memory["model"], memory["finder"], *self.results.restored(shown)
+        models = memory["model"], memory["finder"], memory.get("backend", exposure.BACKEND)
+        return frame.id if frame else "", *words, *models, *self.results.restored(shown)
 
     def read_again(self, memory: dict[str, Any], prompt: str, negative: str, shown: str) -> str:
         """What to show for the words that stand there once the page is back: as it was left, if that was of them."""

@@ -1,0 +1,102 @@
+"""What makes the variants, and what that costs: the exposure simulator, or SDXL with or without it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from blurdepth.diffusion import DiffusionModels, PaintSettings, plan_painting
+from blurdepth.errors import BlurdepthError
+from blurdepth.generators import exposure, painted
+from blurdepth.ui import html
+from blurdepth.ui.shared import LIGHT
+from blurdepth.workspace import Workspace
+
+CHOICES = [
+    ("Exposure simulator", exposure.BACKEND),
+    ("SDXL draws, the simulator exposes", painted.EXPOSED_BACKEND),
+    ("SDXL alone, as in the paper", painted.BACKEND),
+]
+_SIMULATOR = "On this computer's processor, about a second each. The depth is right for the blur."
+_ABOUT = {
+    painted.EXPOSED_BACKEND: "SDXL draws weather and light, the simulator the motion: the depth is right for the blur.",
+    painted.BACKEND: "SDXL draws all of it. It often draws no blur: such variants are found, and can be repaired.",
+}
+
+
+class Backend:
+    """The components and handlers of this choice."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.kind = gr.Radio(CHOICES, value=exposure.BACKEND, label="Variants are made by", elem_id="backend")
+        self.cost = gr.HTML(_note(_SIMULATOR), elem_id="cost")
+        usual, settings = DiffusionModels(), PaintSettings()
+        with gr.Column(visible=False) as self.panel:
+            self.preview = gr.Checkbox(False, label="Preview: few steps, for a first look", elem_id="paint-preview")
+            self.instead = gr.Button("Use the exposure simulator instead", size="sm", visible=False, elem_id="instead")
+            with gr.Accordion("SDXL: model and settings", open=False, elem_id="paint-settings"):
+                self.base = gr.Textbox(
+                    usual.base,
+                    label="SDXL model: of the Hugging Face Hub (owner/model), or a folder",
+                    max_lines=1,
+                    elem_id="paint-base",
+                )
+                self.adapter = gr.Textbox(
+                    usual.adapter,
+                    label="Depth adapter; empty if it lies in that folder",
+                    max_lines=1,
+                    elem_id="paint-adapter",
+                )
+                self.steps = gr.Slider(1, 60, value=settings.steps, step=1, label="Steps", elem_id="paint-steps")
+                self.guidance = gr.Slider(1, 15, value=settings.guidance, step=0.5, label="Strength of the words")
+                self.scale = gr.Slider(0, 2, value=settings.adapter_scale, step=0.05, label="Strength of the depth")
+                self.factor = gr.Slider(0, 1, value=settings.adapter_factor, step=0.05, label="Share of steps with it")
+                self.short_side = gr.Slider(
+                    32,
+                    1152,
+                    value=settings.short_side_px,
+                    step=16,
+                    label="Height while drawn, px",
+                    elem_id="paint-px",
+                )
+        for changed in (self.kind.change, self.preview.change, self.base.blur, self.adapter.blur, self.steps.release):
+            changed(self.tell, self.all, [self.panel, self.cost, self.instead], **LIGHT)
+        self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
+
+    @property
+    def all(self) -> list[Any]:
+        """What `chosen` takes the values of."""
+        settings = [self.steps, self.guidance, self.scale, self.factor, self.short_side, self.preview]
+        return [self.kind, self.base, self.adapter, *settings]
+
+    def chosen(self, kind: str, base: str, adapter: str, *settings: Any) -> dict[str, Any]:
+        """The backend, its models and settings, as a request has them.
+
+        Raises:
+            InputError: a setting is out of its range.
+        """
+        base, adapter = base.strip(), adapter.strip()
+        models = DiffusionModels(base, adapter) if adapter else DiffusionModels.from_folder(base)
+        steps, guidance, scale, factor, short_side, preview = settings
+        paint = PaintSettings(int(steps), float(guidance), scale, factor, int(short_side), bool(preview))
+        return {"backend": kind, "painters": models, "paint": paint}
+
+    def tell(self, kind: str, *values: Any) -> tuple[Any, ...]:
+        """What it will download, whether memory suffices, and how long it takes; before anything starts."""
+        if kind == exposure.BACKEND:
+            return gr.update(visible=False), _note(_SIMULATOR), gr.update(visible=False)
+        shown = gr.update(visible=True)
+        try:
+            asked = self.chosen(kind, *values)
+            # The frame's own size is known later; one of KITTI's shape stands for it.
+            plan = plan_painting(asked["painters"], 1242, 375, asked["paint"])
+        except BlurdepthError as error:
+            return shown, html.notice(str(error)), shown
+        return shown, _note(_ABOUT[kind], *plan.words()), gr.update(visible=not plan.suffices)
+
+
+def _note(*sentences: str) -> str:
+    return f'<div class="bd-note">{"<br>".join(map(escape, sentences))}</div>'
