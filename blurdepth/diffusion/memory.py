@@ -23,7 +23,7 @@ def memory_told(task: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_memory(error):
+        if not is_memory(error):
             raise
         failed = True
     # Out of the handler, as the traceback holds the tensors that are to be freed.
@@ -35,7 +35,8 @@ def memory_told(task: str) -> Iterator[None]:
         )
 
 
-def _is_memory(error: Exception) -> bool:
+def is_memory(error: Exception) -> bool:
+    """Whether an error says that an allocation failed."""
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS)
 
 

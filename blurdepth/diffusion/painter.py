@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from blurdepth.diffusion.frames import Fit, latent_picture, paint_size
-from blurdepth.diffusion.memory import memory_told
+from blurdepth.diffusion.memory import is_memory, memory_told
 from blurdepth.diffusion.plan import MemoryMode
 from blurdepth.diffusion.settings import PaintSettings
-from blurdepth.errors import Cancelled, InputError
+from blurdepth.errors import Cancelled, InputError, ModelError
 from blurdepth.images import Rgb
 
 if TYPE_CHECKING:
@@ -80,13 +80,15 @@ class Painter:
         Raises:
             InputError: numbers of prompts and seeds differ, or a value is out of its range.
             Cancelled: `cancelled` said so; within one step.
+            ModelError: the preview's LoRA is damaged or of another model.
             MemoryLimitError: there was too little memory.
         """
         self._check(control_map, prompts, seeds, settings)
         fit = paint_size(control_map.shape[1], control_map.shape[0], settings.short_side_px)
+        by_lora = settings.preview and self.preview_lora is not None
         settings = settings.in_effect(self.preview_lora is not None)
         control = Image.fromarray(fit.to_paint(control_map))
-        run = _Run(self.pipeline, control, fit, settings, len(prompts), on_step, cancelled or (lambda: False))
+        run = _Run(self.pipeline, control, fit, settings, by_lora, len(prompts), on_step, cancelled or (lambda: False))
         width, height = fit.size
         with self._lock, memory_told(f"paint {width} x {height} pixels"), _models_put_back(self.pipeline):
             self._take_lora(settings.preview)
@@ -112,12 +114,24 @@ class Painter:
             return
         has_lora = _LORA in self.pipeline.get_list_adapters().get("unet", [])
         if preview and not has_lora:
-            path = self.preview_lora
-            self.pipeline.load_lora_weights(path.parent, weight_name=path.name, adapter_name=_LORA)
+            self._load_lora(self.preview_lora)
         if preview:
             self.pipeline.enable_lora()
         elif has_lora:
             self.pipeline.disable_lora()
+
+    def _load_lora(self, path: Path) -> None:
+        from safetensors import SafetensorError
+
+        try:
+            self.pipeline.load_lora_weights(path.parent, weight_name=path.name, adapter_name=_LORA)
+        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+            if is_memory(error):
+                raise
+            first_line = str(error).strip().split("\n")[0][:200]
+            raise ModelError(
+                f"{path} is no LoRA that fits {self.name} ({first_line}): give another, or none."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -128,6 +142,7 @@ class _Run:
     control: Image.Image
     fit: Fit
     settings: PaintSettings
+    by_lora: bool
     pictures: int
     on_step: OnStep | None
     cancelled: Callable[[], bool]
@@ -151,7 +166,7 @@ class _Run:
         import torch
 
         width, height = self.fit.size
-        scheduler = _new_scheduler(self.pipeline.scheduler.config, self.settings)
+        scheduler = _new_scheduler(self.pipeline.scheduler.config, self.by_lora)
         self.pipeline.scheduler = scheduler
         emerging = _watch(scheduler) if self.on_step else []
         done = index * self.settings.steps
@@ -193,11 +208,11 @@ def _models_put_back(pipeline: Any) -> Iterator[None]:
         pipeline.maybe_free_model_hooks()
 
 
-def _new_scheduler(config: Any, settings: PaintSettings) -> Any:
+def _new_scheduler(config: Any, by_lora: bool) -> Any:
     """From the checkpoint's own noise schedule: ancestral Euler, or the LCM's for a preview by its LoRA."""
     from diffusers import EulerAncestralDiscreteScheduler, LCMScheduler
 
-    kind = LCMScheduler if settings.preview and settings.guidance <= 1 else EulerAncestralDiscreteScheduler
+    kind = LCMScheduler if by_lora else EulerAncestralDiscreteScheduler
     known = inspect.signature(kind.__init__).parameters
     return kind(**{name: value for name, value in config.items() if name in known})
 
