@@ -35,7 +35,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from tiny_sdxl import write_tiny_sdxl, write_tokenizer
 
-from blurdepth.diffusion import DiffusionModels, Painter, PaintSettings, control_map, is_blank, load_painter, paint_size
+from blurdepth.blurcheck import is_blank
+from blurdepth.diffusion import DiffusionModels, Painter, PaintSettings, control_map, load_painter, paint_size
 from blurdepth.diffusion.loading import save_memory
 from blurdepth.diffusion.plan import SDXL_ELEMENTS
 from blurdepth.images import Rgb

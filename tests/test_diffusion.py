@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blurdepth.blurcheck import is_blank
 from blurdepth.diffusion import (
     DiffusionModels,
     Painter,
     PaintSettings,
     control_map,
     find_painter,
-    is_blank,
     load_painter,
     paint_size,
     plan_painting,

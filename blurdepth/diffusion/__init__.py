@@ -1,6 +1,6 @@
 """Pictures that SDXL paints along the depth of a frame (T2I-Adapter); heavy libraries come with the first one."""
 
-from blurdepth.diffusion.frames import Fit, control_map, is_blank, paint_size
+from blurdepth.diffusion.frames import Fit, control_map, paint_size
 from blurdepth.diffusion.loading import load_painter
 from blurdepth.diffusion.models import DiffusionModels, find_painter
 from blurdepth.diffusion.painter import Painter
@@ -18,7 +18,6 @@ __all__ = [
     "Plan",
     "control_map",
     "find_painter",
-    "is_blank",
     "load_painter",
     "paint_size",
     "paint_steps",

@@ -18,7 +18,6 @@ NATIVE_ASPECT = 3.0
 """Widest picture at a short side of 576 px among the sizes that SDXL was trained on: 1728 x 576."""
 MAX_ASPECT = 4.0
 """Wider frames would be squeezed by more than a quarter."""
-BLANK_SPREAD = 6
 
 # Latent channels to red, green and blue, 0 to 255. Source: T. A. Vass, "Explaining the SDXL latent space" (2023).
 _LATENT_TO_RGB = np.array([[60, 60, 60], [-60, -5, 10], [25, 15, -5], [-70, -50, -35]], np.float32)
@@ -97,16 +96,6 @@ def control_map(affine_inverse_depth: Map) -> Rgb:
         return np.zeros((*values.shape, 3), np.uint8)
     scaled = np.where(finite, (values - far) / spread, 0.0)
     return np.repeat((scaled * 255 + 0.5).astype(np.uint8)[..., None], 3, axis=2)
-
-
-def is_blank(rgb: Rgb) -> bool:
-    """Whether a picture shows nothing: all but a few pixels of one colour, as black is where a VAE overflowed.
-
-    >>> is_blank(np.zeros((8, 8, 3), np.uint8))
-    True
-    """
-    low, high = np.percentile(rgb.reshape(-1, rgb.shape[-1]), (1, 99), axis=0)
-    return bool((high - low).max() < BLANK_SPREAD)
 
 
 def latent_picture(latents: NDArray[np.float32]) -> Rgb:

@@ -76,10 +76,11 @@ class GenerateTab:
 
     def _lay_out_start(self) -> None:
         self.number = gr.Slider(1, MAX_VARIANTS, value=4, step=1, label="Variants")
+        self.backend = Backend(self.workspace)
         with gr.Row():
             self.start = gr.Button("Generate", variant="primary", scale=3, elem_id="generate")
             self.cancel = gr.Button("Cancel", scale=1, min_width=90, interactive=False, elem_id="cancel")
-        self.backend = Backend(self.workspace)
+        self.backend.lay_out_settings()
         with gr.Accordion("Seed and models", open=False):
             # A gr.Number that is empty turns to 0 as soon as the accordion is opened.
             self.seed = gr.Textbox("", label="Seed: empty for a new one each time", max_lines=1)

@@ -33,37 +33,39 @@ class Backend:
         self.workspace = workspace
         self.kind = gr.Radio(CHOICES, value=exposure.BACKEND, label="Variants are made by", elem_id="backend")
         self.cost = gr.HTML(_note(_SIMULATOR), elem_id="cost")
+        self.instead = gr.Button("Use the exposure simulator instead", size="sm", visible=False, elem_id="instead")
+        self.preview = gr.Checkbox(
+            False, label="Preview: few steps, for a first look", visible=False, elem_id="paint-preview"
+        )
+
+    def lay_out_settings(self) -> None:
+        """Models and settings of SDXL, which stand lower on the page."""
         usual, settings = DiffusionModels(), PaintSettings()
-        with gr.Column(visible=False) as self.panel:
-            self.preview = gr.Checkbox(False, label="Preview: few steps, for a first look", elem_id="paint-preview")
-            self.instead = gr.Button("Use the exposure simulator instead", size="sm", visible=False, elem_id="instead")
-            with gr.Accordion("SDXL: model and settings", open=False, elem_id="paint-settings"):
-                self.base = gr.Textbox(
-                    usual.base,
-                    label="SDXL model: of the Hugging Face Hub (owner/model), or a folder",
-                    max_lines=1,
-                    elem_id="paint-base",
-                )
-                self.adapter = gr.Textbox(
-                    usual.adapter,
-                    label="Depth adapter; empty if it lies in that folder",
-                    max_lines=1,
-                    elem_id="paint-adapter",
-                )
-                self.steps = gr.Slider(1, 60, value=settings.steps, step=1, label="Steps", elem_id="paint-steps")
-                self.guidance = gr.Slider(1, 15, value=settings.guidance, step=0.5, label="Strength of the words")
-                self.scale = gr.Slider(0, 2, value=settings.adapter_scale, step=0.05, label="Strength of the depth")
-                self.factor = gr.Slider(0, 1, value=settings.adapter_factor, step=0.05, label="Share of steps with it")
-                self.short_side = gr.Slider(
-                    32,
-                    1152,
-                    value=settings.short_side_px,
-                    step=16,
-                    label="Height while drawn, px",
-                    elem_id="paint-px",
-                )
+        with gr.Accordion(
+            "SDXL: model and settings", open=False, visible=False, elem_id="paint-settings"
+        ) as self.panel:
+            self.base = gr.Textbox(
+                usual.base,
+                label="SDXL model: of the Hugging Face Hub (owner/model), or a folder",
+                max_lines=1,
+                elem_id="paint-base",
+            )
+            self.adapter = gr.Textbox(
+                usual.adapter,
+                label="Depth adapter; empty if it lies in that folder",
+                max_lines=1,
+                elem_id="paint-adapter",
+            )
+            self.steps = gr.Slider(1, 60, value=settings.steps, step=1, label="Steps", elem_id="paint-steps")
+            self.guidance = gr.Slider(1, 15, value=settings.guidance, step=0.5, label="Strength of the words")
+            self.scale = gr.Slider(0, 2, value=settings.adapter_scale, step=0.05, label="Strength of the depth")
+            self.factor = gr.Slider(0, 1, value=settings.adapter_factor, step=0.05, label="Share of steps with it")
+            self.short_side = gr.Slider(
+                32, 1152, value=settings.short_side_px, step=16, label="Height while drawn, px", elem_id="paint-px"
+            )
+        told = [self.panel, self.preview, self.cost, self.instead]
         for changed in (self.kind.change, self.preview.change, self.base.blur, self.adapter.blur, self.steps.release):
-            changed(self.tell, self.all, [self.panel, self.cost, self.instead], **LIGHT)
+            changed(self.tell, self.all, told, **LIGHT)
         self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
 
     @property
@@ -86,16 +88,16 @@ class Backend:
 
     def tell(self, kind: str, *values: Any) -> tuple[Any, ...]:
         """What it will download, whether memory suffices, and how long it takes; before anything starts."""
+        hidden, shown = gr.update(visible=False), gr.update(visible=True)
         if kind == exposure.BACKEND:
-            return gr.update(visible=False), _note(_SIMULATOR), gr.update(visible=False)
-        shown = gr.update(visible=True)
+            return hidden, hidden, _note(_SIMULATOR), hidden
         try:
             asked = self.chosen(kind, *values)
             # The frame's own size is known later; one of KITTI's shape stands for it.
             plan = plan_painting(asked["painters"], 1242, 375, asked["paint"])
         except BlurdepthError as error:
-            return shown, html.notice(str(error)), shown
-        return shown, _note(_ABOUT[kind], *plan.words()), gr.update(visible=not plan.suffices)
+            return shown, shown, html.notice(str(error)), shown
+        return shown, shown, _note(_ABOUT[kind], *plan.words()), gr.update(visible=not plan.suffices)
 
 
 def _note(*sentences: str) -> str:
