@@ -52,11 +52,14 @@ _importing = threading.Lock()
 
 
 def best_device() -> torch.device:
-    """CUDA if there is one, else Apple's GPU, else the CPU."""
+    """CUDA if there is one, else Apple's GPU, else the CPU.
+
+    Where several processes work side by side (`accelerate launch`), each has the GPU of its LOCAL_RANK.
+    """
     import torch
 
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

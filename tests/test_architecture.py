@@ -29,7 +29,7 @@ ORDER = [
     ["finetune"],
     ["workspace", "judging"],
     ["generation", "blending"],
-    ["evaluate", "jobs", "reports", "editing", "repair"],
+    ["evaluate", "jobs", "reports", "editing", "repair", "batch"],
     ["ui", "cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

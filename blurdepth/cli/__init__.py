@@ -102,7 +102,8 @@ def _add_depth_commands(add: Any) -> None:
     generate = _command(
         add, "generate", commands.generate, "add blurred, adverse variants of frames as pending samples"
     )
-    generate.add_argument("frames", nargs="+", type=Path, metavar="FRAME")
+    generate.add_argument("frames", nargs="+", type=Path, metavar="FRAME|FOLDER")
+    generate.add_argument("--book", action="store_true", help="each variant has the next prompt of the prompt book")
     generate.add_argument("--prompt", default=commands.DEFAULT_PROMPT, help="default: %(default)r")
     generate.add_argument("--negative", default=commands.DEFAULT_NEGATIVE, help="default: %(default)r")
     generate.add_argument("--variants", type=int, default=10, help=f"1 to {MAX_VARIANTS}, default 10")

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from blurdepth import generation
 from blurdepth import jobs as background
+from blurdepth.batch import Skipped, generate_batch, pictures_in, read_book
 from blurdepth.blending import BlendRequest, blend_clip
 from blurdepth.blurcheck import measure_blur
 from blurdepth.camera import motion_from_json
@@ -129,13 +129,22 @@ def generate(args: Namespace) -> Output:
             args.steps, args.guidance, args.adapter_scale, args.adapter_factor, args.short_side, args.preview
         ),
     )
+    frames = pictures_in(args.frames)
+    if not args.book:
+        request.read()  # What no frame could be made with is refused at once.
     if request.paints:
-        _tell_cost(request, args.frames)
-    made = []
-    for data, name in [(read_bytes(path), path.name) for path in args.frames]:
-        frame = workspace.add_frame(data, name)
-        made += [sample_report(workspace, sample) for sample in generation.generate(workspace, frame, request)]
-    return {"samples": made}, _sample_lines(made)
+        _tell_cost(request, frames)
+    made, skipped = [], []
+    for each in generate_batch(workspace, frames, request, read_book(workspace) if args.book else ()):
+        if isinstance(each, Skipped):
+            skipped.append({"frame": str(each.frame), "prompt": each.prompt, "reason": each.reason})
+        else:
+            made.append(sample_report(workspace, each))
+    if skipped and not made:
+        raise InputError(skipped[0]["reason"])
+    for left_out in skipped:
+        print(f"{left_out['frame']} skipped: {left_out['reason']}", file=sys.stderr)
+    return {"samples": made, "skipped": skipped}, _sample_lines(made)
 
 
 def _tell_cost(request: GenerationRequest, frames: Sequence[Path]) -> None:

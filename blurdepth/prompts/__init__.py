@@ -29,6 +29,10 @@ class BookPrompt:
     negative: str
 
 
+SHIPPED_BOOK = Path(__file__).resolve().parents[2] / "assets" / "prompts.json"
+"""The prompt book of the project."""
+
+
 def load_prompt_book(path: str | Path) -> tuple[BookPrompt, ...]:
     """Read a prompt book: a JSON list of objects with name, prompt and negative.
 

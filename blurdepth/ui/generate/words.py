@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 
 from blurdepth.errors import InputError
-from blurdepth.prompts import load_prompt_book
+from blurdepth.prompts import SHIPPED_BOOK, load_prompt_book
 from blurdepth.store.records import BookEntry
 from blurdepth.ui.chips import condition_chips, read
-from blurdepth.ui.shared import ASSETS, LIGHT, told
+from blurdepth.ui.shared import LIGHT, told
 from blurdepth.workspace import Workspace
 
 
@@ -25,7 +25,7 @@ class Words:
 
     def __init__(self, workspace: Workspace) -> None:
         self.prompts = workspace.store.prompts
-        self.shipped = load_prompt_book(ASSETS / "prompts.json")
+        self.shipped = load_prompt_book(SHIPPED_BOOK)
         first = self.shipped[0]
         with gr.Row(elem_classes="bd-center"):
             self.entry = gr.Dropdown(
