@@ -132,11 +132,11 @@ def generate_steps(workspace: Workspace, frame: Frame, request: GenerationReques
         notes: dict[str, object] = {"condition": plan.condition.to_json(), "motion": plan.motion.to_json()}
         if plan.camera_instead:
             notes["camera_instead"] = True
-        sample = keep_variant(workspace, sample_id, frame, variant, inverse_depth, asked | notes)
         # What the simulator exposed is held against what it was given, what is only painted against the frame.
         sharp = scene.rgb if request.backend == painted.BACKEND else base
         seen = workspace.estimator(request.model).predict_inverse(variant.rgb) if scene.painter else None
         verdict = judge(variant.rgb, sharp, inverse_depth, plan.motion, scene.movers.ids, seen)
+        sample = keep_variant(workspace, sample_id, frame, variant, inverse_depth, asked | notes)
         workspace.store.verdicts.put(sample.id, verdict)
         yield sample
 

@@ -340,6 +340,10 @@ class ModelCache(Generic[Name, Model]):
             with self._lock:
                 model = self._loaded.pop(name, None)
             if model is None or model.revision != revision:
+                # What goes makes room first: two large models may not fit beside each other.
+                with self._lock:
+                    while len(self._loaded) >= self._size:
+                        del self._loaded[next(iter(self._loaded))]
                 model = self._load(name, on_bytes)
             with self._lock:
                 self._loaded[name] = model

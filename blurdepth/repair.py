@@ -21,6 +21,9 @@ from blurdepth.setups import setup_from_json
 from blurdepth.store.records import Sample
 from blurdepth.workspace import Workspace
 
+_BEYOND_REPAIR = {"blank", "structure"}
+"""Reasons for which a look isn't worth keeping: there is none, or the depth of the frame is not its depth."""
+
 
 def can_repair(sample: Sample) -> bool:
     """Whether the exposure of a sample was painted, so that the simulator can do better."""
@@ -28,14 +31,16 @@ def can_repair(sample: Sample) -> bool:
 
 
 def failed(workspace: Workspace, samples: list[Sample]) -> list[Sample]:
-    """Those samples whose blur failed, that can be repaired and have not been."""
+    """Those samples whose blur failed, that can be repaired, and have neither been nor been rejected."""
     verdicts = workspace.store.verdicts.of([sample.id for sample in samples])
     return [
         sample
         for sample in samples
         if can_repair(sample)
+        and sample.status != "rejected"
         and sample.id in verdicts
         and not verdicts[sample.id].passed
+        and not set(verdicts[sample.id].reasons) & _BEYOND_REPAIR
         and not workspace.store.samples.has_sample(_repaired_id(sample))
     ]
 
@@ -60,6 +65,9 @@ def _repair(workspace: Workspace, sample: Sample) -> Sample:
     look = workspace.pictures.picture(sample.image)
     if is_blank(look):
         raise InputError(f"Sample {sample.id} is empty: there is no look to keep. Reject it, and generate another.")
+    verdict = workspace.store.verdicts.of([sample.id]).get(sample.id)
+    if verdict and "structure" in verdict.reasons:
+        raise InputError(f"Sample {sample.id} shows another scene: the frame's depth isn't its depth. Reject it.")
     if workspace.store.samples.has_sample(_repaired_id(sample)):
         return workspace.store.samples.sample(_repaired_id(sample))
     made = sample.provenance
@@ -68,10 +76,11 @@ def _repair(workspace: Workspace, sample: Sample) -> Sample:
     motion = motion_from_json(json.dumps(made["motion"]))
     ids = _ids(workspace, sample)
     plan = Plan(Condition.from_json(made["condition"]), motion, int(made["seed"]))
+    # Where the sky is doesn't matter: the look has its weather already.
     variant = painted.expose_painted(look, inverse_depth, ids, plan, scale_from_json(made["scale"]), true_scale=True)
+    verdict = judge(variant.rgb, look, inverse_depth, motion, ids)
     notes = {"backend": variant.backend, "repaired_from": sample.id}
     repaired = keep_variant(workspace, _repaired_id(sample), frame, variant, inverse_depth, made | notes)
-    verdict = judge(variant.rgb, look, inverse_depth, motion, ids)
     workspace.store.verdicts.put(repaired.id, verdict)
     return repaired
 

@@ -179,9 +179,17 @@ class Workspace:
         Raises:
             ModelError, MemoryLimitError: see `load_painter`.
         """
+        self.check_painters(models)
+        return self._painters.get(models, on_bytes)
+
+    def check_painters(self, models: DiffusionModels) -> None:
+        """Whether these models may be named here.
+
+        Raises:
+            ModelError: one is a folder, where strangers may ask.
+        """
         for _, name, _ in models.parts():
             self._refuse_folders(name)
-        return self._painters.get(models, on_bytes)
 
     def proposed_ids(self, frame: Frame, model: str, finder: str = "") -> NDArray[np.uint8]:
         """(H, W) ids of what could move in a frame, found once and kept.

@@ -123,11 +123,11 @@ def test_blur_the_wrong_way_a_blurred_background_and_an_empty_picture_are_told()
 
 
 def test_another_scene_is_told_by_its_depth() -> None:
-    ramp = np.linspace(0, 1, 240, dtype=np.float32)[:, None].repeat(480, 1)
+    ramp = np.linspace(0, 1, 480, dtype=np.float32)[None].repeat(240, 0)
     rgb, flow = picture(), np.zeros((240, 480, 2), np.float32)
     assert check_variant(rgb, rgb, flow, None, (ramp, 2 * ramp + 1)).passed
-    verdict = check_variant(rgb, rgb, flow, None, (ramp, ramp.T.copy().reshape(240, 480)))
-    assert verdict.reasons == ("structure",) and verdict.readings["order_kept"] < 0.75
+    verdict = check_variant(rgb, rgb, flow, None, (ramp, np.random.default_rng(0).random(ramp.shape, np.float32)))
+    assert verdict.reasons == ("structure",) and verdict.readings["order_kept"] < 0.65
     assert order_kept(np.zeros((4, 4), np.float32), np.ones((4, 4), np.float32)) == 1
 
 

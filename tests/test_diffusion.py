@@ -305,3 +305,8 @@ def test_control_maps_meet_any_depth() -> None:
         assert not control_map(nothing).any()
     with pytest.raises(InputError, match="shape"):
         control_map(np.zeros((0, 4), np.float32))
+
+
+def test_who_waits_for_another_painting_can_leave(painter: Painter) -> None:
+    with painter._lock, pytest.raises(Cancelled):
+        painter.paint(np.zeros((64, 160, 3), np.uint8), ["fog"], "", [1], QUICK, None, lambda: True)

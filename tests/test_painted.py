@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from blurdepth.blurcheck import Verdict
 from blurdepth.camera import Motion
 from blurdepth.diffusion import DiffusionModels, PaintSettings, PaintStep
 from blurdepth.errors import InputError, ModelError
@@ -183,3 +184,22 @@ def test_the_command_line_paints_and_repairs(tmp_path: Path, tiny: Path, frame_f
     repaired = run("repair")["samples"]
     assert len(repaired) == (0 if made["verdict"]["passed"] else 1)
     assert run("repair") == {"samples": []}
+
+
+def test_what_is_empty_or_rejected_does_not_stand_in_the_way_of_repairing_the_others(workspace: Workspace) -> None:
+    sample = sharp_variant(workspace)
+    black = workspace.pictures.put_picture(np.zeros((160, 480, 3), np.uint8))
+    kept = workspace.store.samples
+    empty, rejected = (kept.add_sample(replace(sample, id=name, image=black)) for name in ("empty", "rejected"))
+    workspace.store.verdicts.put("empty", Verdict(False, ("blank",), {}))
+    workspace.store.verdicts.put("rejected", Verdict(False, ("sharp",), {}))
+    kept.decide(["rejected"], "reject", "looks unreal")
+    assert [each.id for each in failed(workspace, [empty, kept.sample(rejected.id), sample])] == [sample.id]
+
+
+def test_another_scene_is_not_repaired(workspace: Workspace) -> None:
+    sample = sharp_variant(workspace)
+    workspace.store.verdicts.put(sample.id, Verdict(False, ("structure", "sharp"), {}))
+    assert failed(workspace, [sample]) == []
+    with pytest.raises(InputError, match="another scene"):
+        list(repair(workspace, [sample]))

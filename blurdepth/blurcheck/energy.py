@@ -16,8 +16,15 @@ F64 = NDArray[np.float64]
 Energies = NDArray[np.floating[Any]]
 
 FINE_PX, COARSE_PX = 1.0, 2.0
-"""Standard deviations of the Gaussians before the gradient; finer would see noise where there is no sharp frame to hold
-against."""
+"""Standard deviations of the Gaussians before the gradient."""
+FINER_PX = 0.7
+"""Of the fine scale where there is a sharp frame to hold against; without one, noise would be seen there."""
+BLURRED_SHARE = 0.73
+"""Share of the sharp frame's ratio below which a region is blurred."""
+ONE_WAY = 0.17
+"""By how much more of a sharp picture's detail motion leaves across itself than along; a lens out of focus takes as
+much either way. This and the share above are those that told best between 200 exposures and as many pictures out of
+focus (`benchmarks/gate.py`)."""
 BLANK_SPREAD = 6
 """Grey levels between the darkest and the brightest hundredth, below which a picture shows nothing."""
 LEAST = 1e-9
@@ -112,7 +119,21 @@ def scale_ratios(fine: Energies, coarse: Energies) -> F64:
 
     Source: the directional scale ratio R(theta) = E_fine(theta) / E_coarse(theta), E the gradient energy along theta.
     """
-    return np.asarray(np.maximum(fine @ _ALONG, LEAST) / np.maximum(coarse @ _ALONG, LEAST), np.float64)
+    # Below 1 it would be noise that was taken off once too often.
+    return np.maximum(np.maximum(fine @ _ALONG, LEAST) / np.maximum(coarse @ _ALONG, LEAST), 1.0).astype(np.float64)
+
+
+def is_one_way(blurred: F64, sharp: F64, along: int) -> bool:
+    """Whether one of two directions that cross has lost so much more detail that it is motion's blur, and not a lens's.
+
+    Args:
+        blurred: (36,) ratios, see `scale_ratios`.
+        sharp: (36,) those of the sharp picture.
+        along: index of one of the two directions.
+    """
+    # All that a ratio is above 1 is detail of the fine scale.
+    kept = (blurred - 1) / np.maximum(sharp - 1, LEAST)
+    return bool(abs(kept[(along + len(kept) // 2) % len(kept)] - kept[along]) >= ONE_WAY)
 
 
 def anisotropy(ratios: F64) -> float:

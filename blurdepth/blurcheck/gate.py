@@ -9,7 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurdepth.blurcheck.energy import DIRECTIONS_DEG, gradient_energies, is_blank, scale_ratios
+from blurdepth.blurcheck.energy import (
+    BLURRED_SHARE,
+    DIRECTIONS_DEG,
+    FINER_PX,
+    gradient_energies,
+    is_blank,
+    is_one_way,
+    scale_ratios,
+)
 from blurdepth.errors import InputError
 from blurdepth.images import Rgb
 
@@ -20,20 +28,13 @@ Mask = NDArray[np.bool_]
 
 MOVES_PX, STILL_PX = 4.0, 0.5
 """Motion over the exposure from which a pixel should look blurred, and below which it should not."""
-FINE_PX = 0.7
-BLURRED_SHARE = 0.73
-"""Share of the sharp frame's ratio below which a region is blurred."""
-ONE_WAY = 0.82
-"""Square of the share across the motion over that along it, from which blur is motion's: the longer a motion, the more
-of its blur is seen across it too, on edges that lie askew; a lens out of focus blurs both ways alike. Both shares are
-those that told best between 200 exposures and as many pictures out of focus (`benchmarks/gate.py`)."""
 MAX_TURN_DEG = 20.0
 """How far the blur may be off the direction that was asked for."""
 MIN_REGION_PX = 150
 TEXTURED = 5e-6
 DARK = 0.12
 """Median light, as a share of white in sRGB, below which noise hides blur."""
-ORDER_KEPT, ORDER_PAIRS, ORDER_STEP = 0.75, 4000, 0.05
+ORDER_KEPT, ORDER_PAIRS, ORDER_STEP = 0.65, 4000, 0.05
 
 WORDS: Mapping[str, str] = {
     "blank": "the picture is empty or black",
@@ -136,6 +137,8 @@ def check_variant(
 def order_kept(one: F32, other: F32) -> float:
     """The share of pixel pairs that clearly differ in depth in one map, which are in the same order in the other.
 
+    Pairs of one row: that the road is nearer below, any two street scenes have in common.
+
     Args:
         one: (H, W), larger = nearer.
         other: (H, W) likewise, in any unit.
@@ -144,12 +147,13 @@ def order_kept(one: F32, other: F32) -> float:
     >>> order_kept(ramp, ramp * 3 + 1), order_kept(ramp, -ramp)
     (1.0, 0.0)
     """
-    places = np.random.default_rng(0).integers(0, one.size, (2, ORDER_PAIRS))
-    step = np.subtract(*one.ravel()[places])
+    chance = np.random.default_rng(0)
+    rows, columns = chance.integers(0, one.shape[0], ORDER_PAIRS), chance.integers(0, one.shape[1], (2, ORDER_PAIRS))
+    step = np.subtract(*one[rows, columns])
     clear = np.abs(step) > ORDER_STEP * np.ptp(one)
     if not clear.any():
         return 1.0
-    return float((np.sign(np.subtract(*other.ravel()[places]))[clear] == np.sign(step)[clear]).mean())
+    return float((np.sign(np.subtract(*other[rows, columns]))[clear] == np.sign(step)[clear]).mean())
 
 
 def _moving_part(rgb: Rgb, source: Rgb, flow: F32, moving: Mask) -> tuple[list[str], dict[str, float]]:
@@ -166,7 +170,7 @@ def _moving_part(rgb: Rgb, source: Rgb, flow: F32, moving: Mask) -> tuple[list[s
         return ["soft"], readings
     if min(along, across) >= BLURRED_SHARE:
         return ["sharp"], readings
-    if max(along, across) ** 2 < ONE_WAY * min(along, across):
+    if not is_one_way(after, before, 0):
         return ["defocus"], readings
     turn = float(DIRECTIONS_DEG[change.argmin()])
     readings["turn_deg"] = min(turn, 180 - turn)
@@ -177,5 +181,5 @@ def _ratios(rgb: Rgb, flow: F32 | None, where: Mask) -> F64 | None:
     """(36,) ratios of a region, along directions from that of `flow`; None: nothing there that could be blurred."""
     if where.sum() < MIN_REGION_PX:
         return None
-    fine, coarse = (each[where].mean(axis=0) for each in gradient_energies(rgb, flow, FINE_PX))
+    fine, coarse = (each[where].mean(axis=0) for each in gradient_energies(rgb, flow, FINER_PX))
     return None if coarse[:2].sum() < TEXTURED else scale_ratios(fine, coarse)

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.blurcheck.energy import (
+    BLURRED_SHARE,
     DIRECTIONS_DEG,
+    FINE_PX,
+    FINER_PX,
     anisotropy,
     gradient_energies,
     is_blank,
@@ -32,10 +35,11 @@ SOFTEST = 0.1
 BLURRED_RATIO, LOCAL_RATIO = 1.75, 1.3
 """Ratios below which a whole picture, and the softest part of one, are blurred: sharp photographs have 1.85 and more,
 and 1.5 in their softest part."""
-ONE_WAY, LOCAL_ONE_WAY = 0.08, 0.2
-"""Anisotropy above which blur is motion: a lens out of focus leaves 0.02 to 0.07."""
-BLURRED_SHARE = 0.8
-"""Share of the source's ratio below which a picture is more blurred than its source."""
+UNEVEN = 1.35
+"""Detail left across the blur over detail left along it, above which it is motion: a lens out of focus leaves 1.0 to
+1.35 times as much, motion along a line 1.6 and more, an unsteady hand in between."""
+LOCAL_UNEVEN = 0.2
+"""Anisotropy from which a soft part of a picture is blurred by motion, and not soft by itself."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,10 @@ def measure_blur(rgb: Rgb, source: Rgb | None = None) -> BlurReading:
         raise InputError(f"The frame is {_size(rgb)} but its source {_size(source)}: give both at the same size.")
     if is_blank(rgb) or (source is not None and is_blank(source)):
         raise InputError("There is nothing in this picture that could be blurred: it is all but one colour.")
-    tiles = _tiles(rgb)
     if source is None:
+        tiles = _tiles(rgb, FINE_PX)
         return _judge(tiles.ratios, tiles.only(tiles.textured).softest())
-    sharp = _tiles(source)
+    tiles, sharp = (_tiles(each, FINER_PX) for each in (rgb, source))
     both = tiles.textured & sharp.textured
     return _against(*((tiles.only(both), sharp.only(both)) if both.any() else (tiles, sharp)))
 
@@ -111,7 +115,7 @@ def _lowest(ratios: F64) -> NDArray[np.intp]:
     return np.argsort(ratios.min(axis=1))[: max(1, round(SOFTEST * len(ratios)))]
 
 
-def _tiles(rgb: Rgb) -> _Tiles:
+def _tiles(rgb: Rgb, fine_px: float) -> _Tiles:
     size = measured_size(*rgb.shape[:2])
     if size != rgb.shape[1::-1]:
         rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
@@ -119,7 +123,8 @@ def _tiles(rgb: Rgb) -> _Tiles:
     # The middles of tiles, half a tile apart.
     at = tuple(slice(tile // 2, side - tile // 2 + 1, max(tile // 2, 1)) for side in rgb.shape[:2])
     fine, coarse = (
-        cv2.boxFilter(each, -1, (tile, tile))[at].reshape(-1, 3).astype(np.float64) for each in gradient_energies(rgb)
+        cv2.boxFilter(each, -1, (tile, tile))[at].reshape(-1, 3).astype(np.float64)
+        for each in gradient_energies(rgb, fine_px=fine_px)
     )
     return _Tiles(fine, coarse)
 
@@ -127,9 +132,9 @@ def _tiles(rgb: Rgb) -> _Tiles:
 def _judge(whole: F64, softest: F64) -> BlurReading:
     score = float((whole.min() * softest.min()) ** -0.5)
     if whole.min() < BLURRED_RATIO:
-        return _reading(score, whole, "motion" if anisotropy(whole) > ONE_WAY else "defocus")
+        return _reading(score, whole, _blur_kind(whole, int(whole.argmin())))
     # A picture always has soft places: only what is soft one way is blur.
-    if softest.min() < LOCAL_RATIO and anisotropy(softest) > LOCAL_ONE_WAY:
+    if softest.min() < LOCAL_RATIO and anisotropy(softest) > LOCAL_UNEVEN:
         return _reading(score, softest, "motion")
     return _reading(score, whole, "sharp")
 
@@ -137,10 +142,19 @@ def _judge(whole: F64, softest: F64) -> BlurReading:
 def _against(tiles: _Tiles, sharp: _Tiles) -> BlurReading:
     change = scale_ratios(tiles.fine, tiles.coarse) / scale_ratios(sharp.fine, sharp.coarse)
     softest = _lowest(change)
-    whole, local = tiles.ratios / sharp.ratios, tiles.only(softest).ratios / sharp.only(softest).ratios
-    ratios = whole if whole.min() < BLURRED_SHARE else local
-    kind: Kind = "motion" if anisotropy(ratios) > ONE_WAY else "defocus"
-    return _reading(float(1 / ratios.min()), ratios, kind if ratios.min() < BLURRED_SHARE else "sharp")
+    after, before = tiles.ratios, sharp.ratios
+    if (after / before).min() >= BLURRED_SHARE:
+        after, before = tiles.only(softest).ratios, sharp.only(softest).ratios
+    share = after / before
+    kind = _blur_kind(after, int(share.argmin())) if share.min() < BLURRED_SHARE else "sharp"
+    return _reading(float(1 / share.min()), share, kind)
+
+
+def _blur_kind(ratios: F64, along: int) -> Kind:
+    """What blurred a picture most along one of the 36 directions."""
+    # All that a ratio is above 1 is detail of the fine scale.
+    left_along, left_across = (float(ratios[each % len(ratios)]) - 1 for each in (along, along + len(ratios) // 2))
+    return "motion" if left_across > UNEVEN * left_along else "defocus"
 
 
 def _reading(score: float, ratios: F64, kind: Kind) -> BlurReading:

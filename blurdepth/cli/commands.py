@@ -7,7 +7,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def blur(args: Namespace) -> Output:
 def generate(args: Namespace) -> Output:
     """Make variants of frames and keep them as pending samples."""
     workspace = _workspace(args)
-    models = replace(DiffusionModels(), base=args.base, adapter=args.adapter, vae=args.vae)
+    models = DiffusionModels(args.base, args.adapter, args.vae, DiffusionModels().preview_lora if args.preview else "")
     request = GenerationRequest(
         args.prompt,
         args.negative,

@@ -90,7 +90,7 @@ class Painter:
         control = Image.fromarray(fit.to_paint(control_map))
         run = _Run(self.pipeline, control, fit, settings, by_lora, len(prompts), on_step, cancelled or (lambda: False))
         width, height = fit.size
-        with self._lock, memory_told(f"paint {width} x {height} pixels"), _models_put_back(self.pipeline):
+        with _turn(self._lock, run), memory_told(f"paint {width} x {height} pixels"), _models_put_back(self.pipeline):
             self._take_lora(settings.preview)
             texts = [run.encode(prompt, negative) for prompt in prompts]
             return [run.paint(k, text, seed) for k, (text, seed) in enumerate(zip(texts, seeds, strict=True))]
@@ -197,6 +197,17 @@ class _Run:
         """Raises `Cancelled` if it is."""
         if self.cancelled():
             raise Cancelled("Painting was cancelled.")
+
+
+@contextmanager
+def _turn(lock: threading.Lock, run: _Run) -> Iterator[None]:
+    """The painter's own turn, waited for as long as nobody cancels."""
+    while not lock.acquire(timeout=0.2):
+        run.stop_if_cancelled()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

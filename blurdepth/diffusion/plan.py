@@ -91,8 +91,8 @@ class Plan:
         return f"{self.device}: {needs}; {MODE_WORDS[self.mode]}."
 
     def _time_words(self) -> str:
-        quick, slow = self.seconds_per_image
-        return f"About {duration(quick)} to {duration(slow)} a picture (an estimate)."
+        quick, slow = map(duration, self.seconds_per_image)
+        return f"About {quick if quick == slow else f'{quick} to {slow}'} a picture (an estimate)."
 
 
 def plan_painting(models: DiffusionModels, width: int, height: int, settings: PaintSettings) -> Plan:

@@ -47,6 +47,8 @@ def test_paint_judge_and_repair(app: App, page: Page, tiny: Path) -> None:
     # What a tiny checkpoint paints is mush: its blur fails.
     page.locator("#variants .bd-card").first.click()
     expect(page.locator("#verdict")).to_contain_text("Blur check:")
+    page.get_by_label("Depth that guided SDXL").check()
+    expect(page.locator("#large figcaption")).to_contain_text("Depth that guided SDXL")
     page.locator("#repair").click()
     expect(page.locator("#variants .bd-card")).to_have_count(5, timeout=MINUTES)
     expect(page.locator("#variants .bd-badge").last).to_contain_text("px")

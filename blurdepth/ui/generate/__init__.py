@@ -115,7 +115,7 @@ class GenerateTab:
         desk, model = [self.desk.notice, self.desk.editor], self.input.model
         panel = [self.input.upload, self.input.frame_id, *desk, *self.results.all]
         # A new frame ends what is being made of the old one.
-        ongoing = [self.made, self.blended]
+        ongoing = [self.made, self.blended, *self.results.repaired]
         came = (
             self.input.upload.upload(self.take_upload, self.input.upload, panel, cancels=ongoing, **LIGHT),
             self.input.examples.click(self.take_example, None, panel, cancels=ongoing, **LIGHT),
@@ -129,7 +129,7 @@ class GenerateTab:
             self._remember_after(choice.change(self.desk.show, self.looked_at, desk, **HEAVY))
 
     def _connect_memory(self) -> None:
-        for event in (self.ended, self.blend_ended, self.stopped):
+        for event in (self.ended, self.blend_ended, self.stopped, *self.results.repaired):
             self._remember_after(event)
         for changed in (
             self.words.prompt.blur,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from blurdepth.diffusion import DiffusionModels, PaintSettings, plan_painting
-from blurdepth.errors import BlurdepthError
+from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generators import exposure, painted
 from blurdepth.ui import html
 from blurdepth.ui.shared import LIGHT
@@ -80,9 +82,11 @@ class Backend:
         Raises:
             InputError: a setting is out of its range.
         """
-        base, adapter = base.strip(), adapter.strip()
-        models = DiffusionModels(base, adapter) if adapter else DiffusionModels.from_folder(base)
-        steps, guidance, scale, factor, short_side, preview = settings
+        *numbers, preview = settings
+        if kind is None or any(number is None for number in numbers):
+            raise InputError("A setting of SDXL is empty: give it a number, or press the arrow beside it.")
+        steps, guidance, scale, factor, short_side = numbers
+        models = _models(base.strip(), adapter.strip(), bool(preview))
         paint = PaintSettings(int(steps), float(guidance), scale, factor, int(short_side), bool(preview))
         return {"backend": kind, "painters": models, "paint": paint}
 
@@ -93,11 +97,22 @@ class Backend:
             return hidden, hidden, _note(_SIMULATOR), hidden
         try:
             asked = self.chosen(kind, *values)
+            self.workspace.check_painters(asked["painters"])
             # The frame's own size is known later; one of KITTI's shape stands for it.
             plan = plan_painting(asked["painters"], 1242, 375, asked["paint"])
         except BlurdepthError as error:
             return shown, shown, html.notice(str(error)), shown
         return shown, shown, _note(_ABOUT[kind], *plan.words()), gr.update(visible=not plan.suffices)
+
+
+def _models(base: str, adapter: str, preview: bool) -> DiffusionModels:
+    """The models by what was typed; a LoRA for previews only where one is asked for."""
+    if not base:
+        raise InputError("No SDXL model is named: type one of the Hugging Face Hub, or a folder.")
+    if not adapter:
+        return DiffusionModels.from_folder(base)
+    usual = DiffusionModels(base, adapter, preview_lora=DiffusionModels().preview_lora if preview else "")
+    return replace(usual, vae="") if Path(base).is_absolute() else usual
 
 
 def _note(*sentences: str) -> str:

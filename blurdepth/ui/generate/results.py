@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from blurdepth.blurcheck import Verdict
-from blurdepth.diffusion import PaintStep
+from blurdepth.diffusion import PaintStep, control_map
 from blurdepth.errors import InputError
 from blurdepth.images import encode_png
 from blurdepth.repair import can_repair, failed, repair
@@ -17,6 +17,7 @@ from blurdepth.ui.shared import HEAVY, LIGHT, clicked, picture_grid, told
 from blurdepth.workspace import Workspace
 
 VIEWS = ["Variant", "Sharp frame", "Target depth"]
+GUIDE = "Depth that guided SDXL"
 _NONE = html.empty("No variants yet", "Choose a frame, then press Generate.")
 
 
@@ -37,9 +38,11 @@ class Results:
         self.onward = gr.Button("Look through the variants", visible=False, elem_id="to-curate")
         looked = [self.selected, self.view, self.variants, self.large, self.verdict, self.repair]
         self.variants.click(told(self.select), [self.shown, self.view], looked, **LIGHT)
-        mended = [*self.made, self.selected, self.large, self.verdict, self.repair]
-        self.repair.click(told(self.repairing), [self.shown, self.selected, self.view], mended, **HEAVY)
-        self.repair_all.click(told(self.repairing_all), self.shown, mended, **HEAVY)
+        mended = [*self.made, self.selected, self.view, self.large, self.verdict, self.repair]
+        self.repaired = [
+            self.repair.click(told(self.repairing), [self.shown, self.selected], mended, **HEAVY),
+            self.repair_all.click(told(self.repairing_all), self.shown, mended, **HEAVY),
+        ]
         self.view.change(told(self.show_large), [self.selected, self.view], self.large, **LIGHT)
 
     @property
@@ -114,8 +117,8 @@ class Results:
 
     def _card(self, sample: Sample, name: str, verdict: Verdict | None) -> html.Card:
         # What was simulated is blurred as it should be; what was painted had to be looked at.
-        painted = can_repair(sample) and verdict is not None
-        blur = verdict.short if painted and verdict else f"blur {sample.scores.get('blur_px', 0):.0f} px"
+        worth_saying = verdict and (can_repair(sample) or "blank" in verdict.reasons)
+        blur = verdict.short if verdict and worth_saying else f"blur {sample.scores.get('blur_px', 0):.0f} px"
         seed = f", seed {sample.provenance['seed']}" if "seed" in sample.provenance else ""
         title = f"{name}, {blur}, {sample.status}{seed}"
         return html.Card(sample.id, self.workspace.thumbnail(sample.image), title, sample.status, blur)
@@ -123,9 +126,12 @@ class Results:
     def select(self, shown: list[str], view: str, event: gr.EventData) -> tuple[Any, ...]:
         """Show one variant large."""
         sample_id = clicked(event)
+        guided = "painters" in self.workspace.store.samples.sample(sample_id).provenance
+        views = [*VIEWS, GUIDE] if guided else VIEWS
+        view = view if view in views else VIEWS[0]
         return (
             sample_id,
-            gr.update(visible=True),
+            gr.update(visible=True, choices=views, value=view),
             self.cards(shown, sample_id),
             self.show_large(sample_id, view),
             *self._judged(sample_id),
@@ -138,15 +144,15 @@ class Results:
             return "", gr.update(visible=False)
         return html.verdict(verdict), gr.update(visible=bool(self._failed([sample_id])))
 
-    def repairing(self, shown: list[str], sample_id: str, view: str) -> tuple[Any, ...]:
+    def repairing(self, shown: list[str], sample_id: str) -> tuple[Any, ...]:
         """Repair the chosen variant; what comes of it is shown large."""
-        return self._repaired(shown, [self.workspace.store.samples.sample(sample_id)], view)
+        return self._repaired(shown, [self.workspace.store.samples.sample(sample_id)])
 
     def repairing_all(self, shown: list[str]) -> tuple[Any, ...]:
         """Repair all variants whose blur failed."""
-        return self._repaired(shown, self._failed(shown), VIEWS[0])
+        return self._repaired(shown, self._failed(shown))
 
-    def _repaired(self, shown: list[str], samples: list[Sample], view: str) -> tuple[Any, ...]:
+    def _repaired(self, shown: list[str], samples: list[Sample]) -> tuple[Any, ...]:
         made = [sample.id for sample in repair(self.workspace, samples)]
         if not made:
             raise InputError("Nothing is left to repair: every variant that failed has been.")
@@ -154,15 +160,20 @@ class Results:
         _, *rest = self._of(ids)
         status = html.notice(f"{len(made)} repaired: same look, with the blur and the depth of the exposure.")
         chosen = made[-1]
-        return status, self.cards(ids, chosen), *rest, chosen, self.show_large(chosen, view), *self._judged(chosen)
+        view = gr.update(visible=True, choices=[*VIEWS, GUIDE], value=VIEWS[0])
+        large = self.show_large(chosen, VIEWS[0])
+        return status, self.cards(ids, chosen), *rest, chosen, view, large, *self._judged(chosen)
 
     def show_large(self, sample_id: str, view: str) -> str:
-        """The chosen variant, its sharp frame or its target depth."""
+        """The chosen variant, its sharp frame, its target depth, or what guided SDXL."""
         if not sample_id:
             return ""
         sample = self.workspace.store.samples.sample(sample_id)
         if view == VIEWS[2]:
             return html.figure(self.workspace.target_picture(sample), "Target depth", "mean over the exposure")
+        if view == GUIDE:
+            guide = control_map(self.workspace.arrays.array(sample.sharp_target))
+            return html.figure(self.workspace.keep_picture(guide), GUIDE, "near is bright")
         frame = self.workspace.store.samples.frame(sample.frame_id)
         picture = frame.image if view == VIEWS[1] else sample.image
         return html.figure(self.workspace.pictures.path(picture), view)
