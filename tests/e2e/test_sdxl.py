@@ -26,7 +26,7 @@ def open_with_frame(app: App, page: Page) -> None:
 
 def choose(page: Page, tiny: Path, steps: int, height_px: int) -> None:
     page.get_by_label("SDXL alone, as in the paper").check()
-    expect(page.locator("#cost")).to_contain_text("Will be downloaded once: 7.7 GB")
+    expect(page.locator("#cost")).to_contain_text("Will be downloaded once: 7.3 GB")
     page.get_by_role("button", name="SDXL: model and settings").click()
     page.locator("#paint-steps input[type=number]").fill(str(steps))
     page.locator("#paint-px input[type=number]").fill(str(height_px))
