@@ -6,7 +6,6 @@ torch and transformers are imported inside the functions, so that the page can b
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +19,7 @@ from blurdepth.images import Rgb
 from blurdepth.pretrained import (
     OnBytes,
     best_device,
+    core_count,
     find_files,
     lasting_path,
     read_model,
@@ -123,8 +123,7 @@ def warm_up() -> None:
 
 def device_words() -> str:
     """Where models run, in plain words; a GPU is known after `warm_up`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return _device_words or f"CPU, {cores} cores"
+    return _device_words or f"CPU, {core_count()} cores"
 
 
 def load_estimator(name: str, on_bytes: OnBytes | None = None) -> Estimator:

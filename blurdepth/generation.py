@@ -95,7 +95,7 @@ def generate(workspace: Workspace, frame: Frame, request: GenerationRequest) -> 
 
 
 def generate_steps(workspace: Workspace, frame: Frame, request: GenerationRequest) -> Iterator[Sample | PaintStep]:
-    """Make the variants of a request, each judged and kept as a pending sample before it is handed out.
+    """Make the variants of a request, each kept as a pending sample before it is handed out; what was painted, judged.
 
     A variant that was made before (same frame, words, hand, seed, models and code) is handed out as it is kept, with
     whatever was decided about it. Closing the iterator cancels what is left, within one step of a painting.
@@ -132,12 +132,15 @@ def generate_steps(workspace: Workspace, frame: Frame, request: GenerationReques
         notes: dict[str, object] = {"condition": plan.condition.to_json(), "motion": plan.motion.to_json()}
         if plan.camera_instead:
             notes["camera_instead"] = True
-        # What the simulator exposed is held against what it was given, what is only painted against the frame.
-        sharp = scene.rgb if request.backend == painted.BACKEND else base
-        seen = workspace.estimator(request.model).predict_inverse(variant.rgb) if scene.painter else None
-        verdict = judge(variant.rgb, sharp, inverse_depth, plan.motion, scene.movers.ids, seen)
+        verdict = None
+        if scene.painter:
+            # What the simulator exposed is held against what it was given, what is only painted against the frame.
+            sharp = scene.rgb if request.backend == painted.BACKEND else base
+            seen = workspace.estimator(request.model).predict_inverse(variant.rgb)
+            verdict = judge(variant.rgb, sharp, inverse_depth, plan.motion, scene.movers.ids, seen)
         sample = keep_variant(workspace, sample_id, frame, variant, inverse_depth, asked | notes)
-        workspace.store.verdicts.put(sample.id, verdict)
+        if verdict:
+            workspace.store.verdicts.put(sample.id, verdict)
         yield sample
 
 

@@ -63,6 +63,11 @@ def best_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def core_count() -> int:
+    """How many cores of the processor this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def transformers_classes(*names: str) -> tuple[Any, ...]:
     """Classes of transformers by name; one thread at a time imports, as its lazy modules need it."""
     with _importing:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
 from blurdepth.diffusion.frames import paint_size
 from blurdepth.diffusion.models import DiffusionModels, missing_parts, weight_elements
 from blurdepth.diffusion.settings import PaintSettings
-from blurdepth.pretrained import best_device
+from blurdepth.pretrained import best_device, core_count
 
 MemoryMode = Literal["whole", "tiled", "offload", "sequential"]
 """`whole`: all models and pictures at once; `tiled`: the VAE works on tiles; `offload`: of all models, only the one at
@@ -116,7 +115,7 @@ def plan_painting(models: DiffusionModels, width: int, height: int, settings: Pa
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     quick, slow = _reference_seconds(device.type, name)
     factor = work * _SLOWER[mode]
-    words = {"cuda": name, "mps": "Apple GPU"}.get(device.type, f"CPU, {_cores()} cores")
+    words = {"cuda": name, "mps": "Apple GPU"}.get(device.type, f"CPU, {core_count()} cores")
     return Plan(missing_parts(models), words, mode, needed, free, (quick * factor, slow * factor))
 
 
@@ -170,11 +169,7 @@ def _reference_seconds(device: str, name: str) -> tuple[float, float]:
     if device == "mps":
         return _MPS_SECONDS
     quick, slow = _CORE_SECONDS
-    return quick / _cores(), slow / _cores()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return quick / core_count(), slow / core_count()
 
 
 def _gib(size: float) -> str:
