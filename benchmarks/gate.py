@@ -28,7 +28,7 @@ from blurdepth.camera import Motion, Pinhole
 from blurdepth.exposure import expose, motion_flow
 from blurdepth.images import Rgb, linear_to_srgb, srgb_to_linear
 from blurdepth.streets import make_street, render
-from blurdepth.weather import Weather, apply_falling, apply_scene, apply_sensor
+from blurdepth.weather import Weather, apply_falling, apply_scene, apply_sensor, look
 
 F32 = NDArray[np.float32]
 
@@ -123,7 +123,8 @@ def _photograph(
 ) -> Rgb:
     chance = np.random.default_rng([seed, 1])
     focal_px = Pinhole(WIDTH, HEIGHT, motion.fov_x_deg).focal_px
-    scene = apply_scene(srgb_to_linear(source), inverse_depth, weather, focal_px, chance)
+    linear = srgb_to_linear(source)
+    scene = apply_scene(linear, look(linear, inverse_depth, focal_px), weather, chance)
     exposure = expose(scene, inverse_depth, motion, ids)
     light = exposure.linear
     if lens is not None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import islice
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth import __version__
+from blurdepth.blurcheck import Verdict
 from blurdepth.camera import ScaleAssumption
 from blurdepth.diffusion import DiffusionModels, Painter, PaintSettings, PaintStep, control_map, paint_steps
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.generators import Variant, painted
 from blurdepth.generators import exposure as simulated
-from blurdepth.generators.exposure import Movers, Plan, plan_variant, take_variant
+from blurdepth.generators.exposure import Movers, Plan, StillScene, plan_variant, take_variant
 from blurdepth.images import Rgb, content_hash, object_numbers
 from blurdepth.judging import judge
 from blurdepth.prompts import Condition, parse_prompt
@@ -26,6 +32,8 @@ from blurdepth.store.records import Frame, Sample
 from blurdepth.workspace import NewSample, Workspace
 
 MAX_VARIANTS = 50
+MADE_AHEAD = 2
+"""Variants that are simulated at a time: half of the work on one is done by a single thread."""
 BACKENDS = (simulated.BACKEND, painted.BACKEND, painted.EXPOSED_BACKEND)
 
 
@@ -106,70 +114,104 @@ def generate_steps(workspace: Workspace, frame: Frame, request: GenerationReques
     """
     condition = request.read()
     teacher, inverse_depth = workspace.metres(frame, request.model, request.scale)
-    scene = _Scene(
-        workspace.pictures.picture(frame.image),
-        inverse_depth,
-        _movers(workspace, frame, request, condition),
-        not teacher.relative,
-        workspace.painter(request.painters) if request.paints else None,
-    )
-    origin = _origin(workspace, request, teacher.revision, scene.painter)
-    for seed in range(request.seed, request.seed + request.variants):
-        asked = _asked(request, seed) | origin
-        sample_id = content_hash(json.dumps([frame.id, asked], sort_keys=True).encode())[:12]
-        if workspace.store.samples.has_sample(sample_id):
-            yield workspace.store.samples.sample(sample_id)
-            continue
-        plan = plan_variant(inverse_depth, condition, seed, request.scale, scene.movers)
-        base = scene.rgb
-        if scene.painter:
-            for step in _paint(scene.painter, inverse_depth, request, seed):
+    movers, rgb = _movers(workspace, frame, request, condition), workspace.pictures.picture(frame.image)
+    scene = StillScene(rgb, inverse_depth, movers, request.scale, not teacher.relative)
+    painter = workspace.painter(request.painters) if request.paints else None
+    origin = _origin(workspace, request, teacher.revision, painter)
+    asked = {seed: _asked(request, seed) | origin for seed in range(request.seed, request.seed + request.variants)}
+    ids = {
+        seed: content_hash(json.dumps([frame.id, each], sort_keys=True).encode())[:12] for seed, each in asked.items()
+    }
+    missing = [seed for seed, sample_id in ids.items() if not workspace.store.samples.has_sample(sample_id)]
+    plan = partial(plan_variant, scene, condition)
+    steps = _painted(workspace, scene, plan, missing, request, painter) if painter else _simulated(scene, plan, missing)
+    with closing(steps):
+        for seed, sample_id in ids.items():
+            if seed not in missing:
+                yield workspace.store.samples.sample(sample_id)
+                continue
+            for step in steps:
                 if isinstance(step, PaintStep):
                     yield step
-                else:
-                    base = step
-        variant = _variant(scene, base, plan, request)
-        notes: dict[str, object] = {"condition": plan.condition.to_json(), "motion": plan.motion.to_json()}
-        if plan.camera_instead:
-            notes["camera_instead"] = True
-        verdict = None
-        if scene.painter:
-            # What the simulator exposed is held against what it was given, what is only painted against the frame.
-            sharp = scene.rgb if request.backend == painted.BACKEND else base
-            seen = workspace.estimator(request.model).predict_inverse(variant.rgb)
-            verdict = judge(variant.rgb, sharp, inverse_depth, plan.motion, scene.movers.ids, seen)
-        sample = keep_variant(workspace, sample_id, frame, variant, inverse_depth, asked | notes)
-        if verdict:
-            workspace.store.verdicts.put(sample.id, verdict)
-        yield sample
+                    continue
+                yield _keep(workspace, sample_id, frame, step, inverse_depth, asked[seed])
+                break
 
 
 @dataclass(frozen=True)
-class _Scene:
-    """What all variants of a request have in common."""
+class _Made:
+    """A variant that isn't kept yet."""
 
-    rgb: Rgb
-    inverse_depth: NDArray[np.float32]
-    movers: Movers
-    true_scale: bool
-    painter: Painter | None
+    plan: Plan
+    variant: Variant
+    verdict: Verdict | None = None
 
 
-def _paint(
-    painter: Painter, inverse_depth: NDArray[np.float32], request: GenerationRequest, seed: int
-) -> Iterator[PaintStep | Rgb]:
+def _simulated(scene: StillScene, plan: Callable[[int], Plan], seeds: Sequence[int]) -> Generator[_Made]:
+    """Variants by the simulator alone, in order; while one is kept and looked at, the next are made."""
+
+    def make(seed: int) -> _Made:
+        planned = plan(seed)
+        return _Made(planned, take_variant(scene, planned))
+
+    # Somebody waits for the first: it has all cores to itself.
+    yield from map(make, seeds[:1])
+    left = iter(seeds[1:])
+    with ThreadPoolExecutor(MADE_AHEAD) as pool:
+        waiting = deque(pool.submit(make, seed) for seed in islice(left, MADE_AHEAD))
+        try:
+            while waiting:
+                made = waiting.popleft().result()
+                waiting.extend(pool.submit(make, seed) for seed in islice(left, 1))
+                yield made
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _painted(
+    workspace: Workspace,
+    scene: StillScene,
+    plan: Callable[[int], Plan],
+    seeds: Sequence[int],
+    request: GenerationRequest,
+    painter: Painter,
+) -> Generator[PaintStep | _Made]:
+    """Variants that a diffusion model paints, in order, with the steps of each, and judged."""
+    exposes = request.backend == painted.EXPOSED_BACKEND
     words = request.prompt, request.negative
-    if request.backend == painted.EXPOSED_BACKEND:
+    if exposes:
         words = painted.still_words(*words)
-    return paint_steps(painter, control_map(inverse_depth), *words, seed, request.paint)
+    guide = control_map(scene.inverse_depth)
+    for seed in seeds:
+        planned, picture = plan(seed), scene.rgb
+        for step in paint_steps(painter, guide, *words, seed, request.paint):
+            if isinstance(step, PaintStep):
+                yield step
+            else:
+                picture = step
+        variant = (painted.expose_painted if exposes else painted.take_painted)(scene, picture, planned)
+        # What the simulator exposed is held against what it was given, what is only painted against the frame.
+        sharp = picture if exposes else scene.rgb
+        seen = workspace.estimator(request.model).predict_inverse(variant.rgb)
+        verdict = judge(variant.rgb, sharp, scene.inverse_depth, planned.motion, scene.movers.ids, seen)
+        yield _Made(planned, variant, verdict)
 
 
-def _variant(scene: _Scene, base: Rgb, plan: Plan, request: GenerationRequest) -> Variant:
-    ids = scene.movers.ids
-    if request.backend == painted.BACKEND:
-        return painted.take_painted(base, scene.inverse_depth, ids, plan)
-    take = painted.expose_painted if scene.painter else take_variant
-    return take(base, scene.inverse_depth, ids, plan, request.scale, scene.true_scale)
+def _keep(
+    workspace: Workspace,
+    sample_id: str,
+    frame: Frame,
+    made: _Made,
+    inverse_depth: NDArray[np.float32],
+    asked: dict[str, object],
+) -> Sample:
+    notes: dict[str, object] = {"condition": made.plan.condition.to_json(), "motion": made.plan.motion.to_json()}
+    if made.plan.camera_instead:
+        notes["camera_instead"] = True
+    sample = keep_variant(workspace, sample_id, frame, made.variant, inverse_depth, asked | notes)
+    if made.verdict:
+        workspace.store.verdicts.put(sample.id, made.verdict)
+    return sample
 
 
 def keep_variant(
@@ -202,15 +244,16 @@ def preview(workspace: Workspace, frame: Frame, request: GenerationRequest, widt
     """
     condition = request.condition or request.read()
     teacher, inverse_depth = workspace.metres(frame, request.model, request.scale)
-    movers = _movers(workspace, frame, request, condition)
-    plan = plan_variant(inverse_depth, condition, request.seed, request.scale, movers)
-    rgb, ids = workspace.pictures.picture(frame.image), movers.ids
+    movers, rgb = _movers(workspace, frame, request, condition), workspace.pictures.picture(frame.image)
+    scene = StillScene(rgb, inverse_depth, movers, request.scale, not teacher.relative)
+    plan = plan_variant(scene, condition, request.seed)
     if width < frame.width:
         size = (width, max(1, round(width * frame.height / frame.width)))
         rgb, inverse_depth = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (rgb, inverse_depth))
-        ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
+        ids = cv2.resize(movers.ids, size, interpolation=cv2.INTER_NEAREST)
+        scene = replace(scene, rgb=rgb, inverse_depth=inverse_depth, movers=replace(movers, ids=ids))
         plan = replace(plan, motion=plan.motion.only(object_numbers(ids)))
-    return take_variant(rgb, inverse_depth, ids, plan, request.scale, not teacher.relative).rgb
+    return take_variant(scene, plan).rgb
 
 
 def _movers(workspace: Workspace, frame: Frame, request: GenerationRequest, condition: Condition) -> Movers:

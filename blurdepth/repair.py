@@ -13,7 +13,7 @@ from blurdepth.camera import motion_from_json, scale_from_json
 from blurdepth.errors import InputError
 from blurdepth.generation import keep_variant
 from blurdepth.generators import painted
-from blurdepth.generators.exposure import Plan
+from blurdepth.generators.exposure import Movers, Plan, StillScene
 from blurdepth.images import content_hash
 from blurdepth.judging import judge
 from blurdepth.prompts import Condition
@@ -76,8 +76,8 @@ def _repair(workspace: Workspace, sample: Sample) -> Sample:
     motion = motion_from_json(json.dumps(made["motion"]))
     ids = _ids(workspace, sample)
     plan = Plan(Condition.from_json(made["condition"]), motion, int(made["seed"]))
-    # Where the sky is doesn't matter: the look has its weather already.
-    variant = painted.expose_painted(look, inverse_depth, ids, plan, scale_from_json(made["scale"]), true_scale=True)
+    scene = StillScene(look, inverse_depth, Movers(ids), scale_from_json(made["scale"]))
+    variant = painted.expose_painted(scene, look, plan)
     verdict = judge(variant.rgb, look, inverse_depth, motion, ids)
     notes = {"backend": variant.backend, "repaired_from": sample.id}
     repaired = keep_variant(workspace, _repaired_id(sample), frame, variant, inverse_depth, made | notes)

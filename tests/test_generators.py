@@ -9,7 +9,7 @@ import pytest
 from blurdepth.camera import ScaleAssumption
 from blurdepth.errors import InputError
 from blurdepth.generators import Variant
-from blurdepth.generators.exposure import F32, Movers, _without_sky, plan_variant, take_variant
+from blurdepth.generators.exposure import F32, Movers, StillScene, _without_sky, plan_variant, take_variant
 from blurdepth.images import Rgb, srgb_to_linear
 from blurdepth.prompts import Condition, parse_prompt
 from blurdepth.weather import EXTINCTION_PER_M, Weather
@@ -26,8 +26,8 @@ def make_variant(
     ids = np.zeros(inverse.shape, np.uint8)
     if inverse.shape == (HEIGHT, WIDTH) and inverse[100, 200] > inverse[100, 100]:
         ids[CAR] = 1
-    plan = plan_variant(inverse, condition, seed, scale, Movers(ids))
-    return take_variant(rgb, inverse, ids, plan, scale, true_scale)
+    scene = StillScene(rgb, inverse, Movers(ids), scale, true_scale)
+    return take_variant(scene, plan_variant(scene, condition, seed))
 
 
 def street(car: bool = True) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from blurdepth.diffusion import DiffusionModels, PaintSettings, PaintStep
 from blurdepth.errors import InputError, ModelError
 from blurdepth.generation import GenerationRequest, generate, generate_steps, keep_variant
 from blurdepth.generators import painted
-from blurdepth.generators.exposure import Plan
+from blurdepth.generators.exposure import Movers, Plan, StillScene
 from blurdepth.images import encode_png, linear_to_srgb, object_numbers
 from blurdepth.judging import judge
 from blurdepth.prompts import Condition
@@ -117,7 +117,8 @@ def sharp_variant(workspace: Workspace) -> Sample:
     reach = float(np.median(inverse_depth[ids > 0]))
     motion = Motion(chosen.scale.fov_x_deg, objects={1: (14 / 280 / reach, 0.0, 0.0)})
     look = workspace.pictures.picture(frame.image)
-    variant = painted.take_painted(look, inverse_depth, ids, Plan(Condition(), motion, 1))
+    scene = StillScene(look, inverse_depth, Movers(ids), chosen.scale)
+    variant = painted.take_painted(scene, look, Plan(Condition(), motion, 1))
     notes = {
         "backend": "sdxl",
         "teacher": "bundled",

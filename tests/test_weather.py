@@ -14,13 +14,13 @@ from blurdepth.weather import (
     apply_sensor,
     camera_curve,
     fog,
+    look,
     noise_variance,
 )
 from blurdepth.weather.air import EXTINCTION_PER_M, LAYER_M, inverse_distance
 from blurdepth.weather.cover import mirror_wet
 from blurdepth.weather.falling import RAIN, _after, _shell
 from blurdepth.weather.sensor import FULL_WELL, READ_NOISE
-from blurdepth.weather.view import look
 
 HEIGHT, WIDTH, FOCAL = 120, 200, 120.0
 HORIZON = 50
@@ -47,12 +47,12 @@ def frame(seed: int = 0) -> np.ndarray:
 
 
 def scene(weather: Weather, seed: int = 0) -> np.ndarray:
-    return apply_scene(frame(), street(), weather, FOCAL, np.random.default_rng(seed))
+    return apply_scene(frame(), look(frame(), street(), FOCAL), weather, np.random.default_rng(seed))
 
 
 def photograph(weather: Weather, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    light = apply_scene(frame(), street(), weather, FOCAL, rng)
+    light = apply_scene(frame(), look(frame(), street(), FOCAL), weather, rng)
     return apply_sensor(apply_falling(light, street(), weather, 1 / 20, STILL, rng), weather, rng)
 
 
@@ -141,7 +141,7 @@ def test_at_night_the_sky_is_darker_than_what_headlights_shine_on() -> None:
 def test_a_tail_lamp_stays_bright_at_night() -> None:
     linear = np.full((HEIGHT, WIDTH, 3), 0.06, np.float32)
     linear[54:56, 94:96] = (0.7, 0.01, 0.01)
-    made = apply_scene(linear, street(), Weather(night=1), FOCAL, np.random.default_rng(0))
+    made = apply_scene(linear, look(linear, street(), FOCAL), Weather(night=1), np.random.default_rng(0))
     assert made[54:56, 94:96, 0].min() > 0.7
     assert np.median(made) < 0.02
 
@@ -263,4 +263,5 @@ def test_no_ground_on_a_wall_or_in_the_sky(inverse: np.ndarray) -> None:
     assert fit_ground(inverse.astype(np.float32)) is None
     rng, linear = np.random.default_rng(0), np.full((90, 90, 3), 0.3, np.float32)
     everything = Weather(**dict.fromkeys(KINDS, 0.7))
-    assert np.isfinite(apply_scene(linear, inverse.astype(np.float32), everything, 80.0, rng)).all()
+    view = look(linear, inverse.astype(np.float32), 80.0)
+    assert np.isfinite(apply_scene(linear, view, everything, rng)).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,20 @@ def test_the_same_seed_gives_the_same_variant_in_any_folder(
     assert [(one.id, one.image, one.target) for one in first[0]] == [
         (one.id, one.image, one.target) for one in first[1]
     ]
+
+
+def test_a_variant_is_the_same_whichever_are_made_beside_it(
+    workspace: Workspace, request_: GenerationRequest, tmp_path: Path
+) -> None:
+    together = list(generate(workspace, workspace.add_frame(street_frame(), "x.png"), replace(request_, variants=6)))
+    assert [sample.provenance["seed"] for sample in together] == list(range(7, 13))
+    other = Workspace(tmp_path / "other")
+    frame = other.add_frame(street_frame(), "x.png")
+    for sample in reversed(together):
+        [alone] = generate(other, frame, replace(request_, variants=1, seed=sample.provenance["seed"]))
+        assert (alone.id, alone.image, alone.target) == (sample.id, sample.image, sample.target)
+    again = list(generate(other, frame, replace(request_, variants=8, seed=5)))
+    assert [sample.id for sample in again[2:]] == [sample.id for sample in together]
 
 
 def test_asking_again_keeps_what_was_decided(workspace: Workspace, request_: GenerationRequest) -> None:

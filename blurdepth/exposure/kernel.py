@@ -64,21 +64,20 @@ def _aside(split: float, offset: float, index: int, size: int) -> int:
 
 
 @inlined
-def _meet(front: F32, behind: F32, row: int, column: int, ray: Ray, ex: float, ey: float) -> tuple[float, bool]:
+def _meet(
+    front: F32, behind: F32, row: int, column: int, ray: Ray, ex: float, ey: float, guess: float
+) -> tuple[float, bool]:
     """Where the ray (x, y) + d (ex, ey) meets the world: d, and whether that lies behind an edge.
 
     From the nearest that is around its pixel, the ray goes on to the farthest by half pixels. It has met the front
     where that is at most a step off; where it is much nearer than the ray, the ray passes behind an edge, and meets
-    what is there. Where all around is alike, two steps towards the surface find it.
+    what is there. Where all around is alike, one step from `guess` towards the surface finds it.
     """
     height, width = front.shape[:2]
     near, far = float(front[row, column, 4]), float(front[row, column, 5])
     span = (near - far) * math.sqrt(ex * ex + ey * ey)
     if span < MIN_SPAN_PX:
-        d = float(front[row, column, 3])
-        for _ in range(2):
-            d = depth_at(front, ray.x + d * ex, ray.y + d * ey)
-        return d, False
+        return depth_at(front, ray.x + guess * ex, ray.y + guess * ey), False
     steps = min(int(span * 2) + 1, int(span) + FINE_STEPS, MAX_STEPS)
     step = (near - far) / steps
     limit = np.inf
@@ -97,8 +96,13 @@ def _meet(front: F32, behind: F32, row: int, column: int, ray: Ray, ex: float, e
 
 
 @inlined
-def _see_world(world: WorldPart, lens: Lens, row: int, column: int, ray: Ray) -> tuple[Look, float, float, float]:
-    """What of the world is seen, and where in the middle frame that is from: x, y, and its inverse depth there."""
+def _see_world(
+    world: WorldPart, lens: Lens, row: int, column: int, ray: Ray, guess: float
+) -> tuple[Look, float, float, float]:
+    """What of the world is seen, and where in the middle frame that is from: x, y, and its inverse depth there.
+
+    `guess` is about that inverse depth, where the camera travels.
+    """
     front, behind = world
     height, width = front.shape[:2]
     x, y, inside = ray.x, ray.y, True
@@ -106,7 +110,7 @@ def _see_world(world: WorldPart, lens: Lens, row: int, column: int, ray: Ray) ->
         ex = (lens.focal * lens.x - lens.z * (x - lens.cx)) * ray.t
         ey = (lens.focal * lens.y - lens.z * (y - lens.cy)) * ray.t
         if ex or ey:
-            d, hidden = _meet(front, behind, row, column, ray, ex, ey)
+            d, hidden = _meet(front, behind, row, column, ray, ex, ey, guess)
             x, y = x + d * ex, y + d * ey
             red, green, blue, _ = bilinear(behind, x, y) if hidden else bilinear(front, x, y)
         else:
@@ -262,7 +266,7 @@ def _follow(world: WorldPart, lens: Lens, moments: Moments, turns: F64, row: int
             until = _gathered(moments, mix(moments.knots[k - 1], moments.knots[k], share))
             for sample in range(samples):
                 ray = _ray_between(before, after, 0.5 + (2 * sample + 1 - samples) * GAUSS)
-                look, _, _, _ = _see_world(world, lens, row, column, ray)
+                look, _, _, _ = _see_world(world, lens, row, column, ray, 0.0)
                 total = _add(total, look, (until - gathered) / samples)
             before, gathered = after, until
         start = end
@@ -293,9 +297,11 @@ def _sum_row(row: int, shot: Shot, sums: F32, scratch: Scratch) -> None:
             total = NOTHING
             if follows:
                 total, looks = _follow(world, lens, moments, scratch.knot_turns, row, column), 0
+            d = float(world.front[row, column, 3])
             for k in range(looks):
                 ray = cast_ray(lens, scratch.world_turns, k, row, column, moments.time[looks, k] + late)
-                seen, x, y, d = _see_world(world, lens, row, column, ray)
+                # From one moment to the next it hardly changes.
+                seen, x, y, d = _see_world(world, lens, row, column, ray, d)
                 level = ground.slope * (y - ground.horizon)
                 dark_here = dark if abs(d - level) < GROUND_ROOM * level else 0
                 for moment in range(k * repeat, (k + 1) * repeat):

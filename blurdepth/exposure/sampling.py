@@ -116,8 +116,9 @@ def cast_ray(lens: Lens, turns: F64, k: int, row: int, column: int, t: float) ->
     """The ray of a pixel at time `t`, in exposures, when the camera has turned by the matrix `turns[k]`."""
     u, v = (column - lens.cx) / lens.focal, (row - lens.cy) / lens.focal
     gain = turns[k, 2, 0] * u + turns[k, 2, 1] * v + turns[k, 2, 2]
-    x = lens.cx + lens.focal * (turns[k, 0, 0] * u + turns[k, 0, 1] * v + turns[k, 0, 2]) / gain
-    y = lens.cy + lens.focal * (turns[k, 1, 0] * u + turns[k, 1, 1] * v + turns[k, 1, 2]) / gain
+    scale = lens.focal / gain
+    x = lens.cx + scale * (turns[k, 0, 0] * u + turns[k, 0, 1] * v + turns[k, 0, 2])
+    y = lens.cy + scale * (turns[k, 1, 0] * u + turns[k, 1, 1] * v + turns[k, 1, 2])
     return Ray(x, y, gain, t)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from blurdepth.exposure import Exposure, expose, motion_flow, regions
 from blurdepth.generators import Variant
 from blurdepth.images import Rgb, linear_to_srgb, object_numbers, srgb_to_linear
 from blurdepth.prompts.condition import MAX_EXPOSURE_S, MAX_PAN_DEG, MAX_SPEED_MPS, MIN_EXPOSURE_S, Condition
-from blurdepth.weather import Weather, apply_falling, apply_scene, apply_sensor
+from blurdepth.weather import View, Weather, apply_falling, apply_scene, apply_sensor, look
 
 F32 = NDArray[np.float32]
 Ids = NDArray[np.uint8]
@@ -48,6 +49,46 @@ class Movers:
 
 
 @dataclass(frozen=True)
+class StillScene:
+    """A sharp frame with its depth, which all its variants start from.
+
+    Attributes:
+        rgb: (H, W, 3) uint8 sRGB, sharp.
+        inverse_depth: (H, W) float32 1/m.
+        movers: who may move.
+        scale: what is assumed of the camera; its farthest distance is the sky, for the air.
+        true_scale: the depth's metres are not assumed: nothing but inverse depth 0 is sky.
+
+    Raises:
+        InputError: frame and depth differ in size.
+    """
+
+    rgb: Rgb
+    inverse_depth: F32
+    movers: Movers
+    scale: ScaleAssumption
+    true_scale: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rgb.shape[:2] != self.inverse_depth.shape:
+            raise InputError(
+                f"The frame is {self.rgb.shape[:2]} but its depth {self.inverse_depth.shape}: estimate it again."
+            )
+
+    @cached_property
+    def linear(self) -> F32:
+        """(H, W, 3) linear light."""
+        return srgb_to_linear(self.rgb)
+
+    @cached_property
+    def view(self) -> View:
+        """What the weather needs to know of it."""
+        depth = self.inverse_depth if self.true_scale else _without_sky(self.inverse_depth, self.scale)
+        height, width = depth.shape
+        return look(self.linear, depth, Pinhole(width, height, self.scale.fov_x_deg).focal_px)
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a variant will show, before any pixel is made: the condition and all motion, with chance settled.
 
@@ -61,7 +102,7 @@ class Plan:
     camera_instead: bool = False
 
 
-def plan_variant(inverse_depth: F32, condition: Condition, seed: int, scale: ScaleAssumption, movers: Movers) -> Plan:
+def plan_variant(scene: StillScene, condition: Condition, seed: int) -> Plan:
     """Settle chance: the same arguments give the same plan.
 
     Speeds vary by 30 %, among movers by as much again, and strengths by 20 %; so do which of the proposed movers move,
@@ -69,83 +110,57 @@ def plan_variant(inverse_depth: F32, condition: Condition, seed: int, scale: Sca
     nothing. Movers that were set by hand move as they were set, and so long is the exposure.
 
     Args:
-        inverse_depth: (H, W) float32 1/m.
+        scene: the sharp frame.
         condition: what to show.
         seed: 0 or more.
-        scale: the assumed field of view.
-        movers: who may move, of the same size.
 
     Raises:
         InputError: only objects may move and the frame shows none.
     """
-    chance = np.random.default_rng([seed, 0])
+    chance, movers, fov_x_deg = np.random.default_rng([seed, 0]), scene.movers, scene.scale.fov_x_deg
     condition = _vary(condition, chance)
     if movers.velocities_mps:
-        return Plan(condition, _plan_by_hand(condition, movers.velocities_mps, scale.fov_x_deg, chance), seed)
+        return Plan(condition, _plan_by_hand(condition, movers.velocities_mps, fov_x_deg, chance), seed)
     camera_instead = bool(condition.object_speed_mps) and not movers.ids.any()
     if camera_instead:
         condition = _move_camera_instead(condition)
-    motion = _plan(condition, movers.ids, scale.fov_x_deg, chance)
+    motion = _plan(condition, movers.ids, fov_x_deg, chance)
     luck = float(chance.uniform(0.6, 1.0))
-    stretch = _stretch(motion, condition.exposure_s, inverse_depth, movers.ids, luck)
+    stretch = _stretch(motion, condition.exposure_s, scene.inverse_depth, movers.ids, luck)
     condition = replace(
         condition, exposure_s=condition.exposure_s * stretch, pan_deg=min(condition.pan_deg * stretch, MAX_PAN_DEG)
     )
     return Plan(condition, _longer(motion, stretch), seed, camera_instead)
 
 
-def take_variant(
-    rgb: Rgb, inverse_depth: F32, ids: Ids, plan: Plan, scale: ScaleAssumption, true_scale: bool = False
-) -> Variant:
-    """Make the variant that was planned, at the size of `rgb`; the same arguments give the same bytes.
+def take_variant(scene: StillScene, plan: Plan) -> Variant:
+    """Make the variant that was planned; the same arguments give the same bytes.
+
+    The scene in its weather, the exposure, what falls, and the sensor, in this order.
 
     Args:
-        rgb: (H, W, 3) uint8 sRGB, sharp.
-        inverse_depth: (H, W) float32 1/m.
-        ids: (H, W) uint8 of the plan's movers; others may be there too.
-        plan: by `plan_variant`, at this size or another.
-        scale: its farthest distance is the sky, for the air.
-        true_scale: the depth's metres are not assumed: nothing but inverse depth 0 is sky.
+        scene: the sharp frame, of the size that the plan was made for or another.
+        plan: by `plan_variant`.
 
     Raises:
-        InputError: frame and depth differ in size, or the depth isn't usable (see `expose`).
+        InputError: the depth isn't usable (see `expose`).
     """
-    if rgb.shape[:2] != inverse_depth.shape:
-        raise InputError(f"The frame is {rgb.shape[:2]} but its depth {inverse_depth.shape}: estimate it again.")
-    air = inverse_depth if true_scale else _without_sky(inverse_depth, scale)
-    linear = srgb_to_linear(rgb)
-    exposure, pixels = _photograph(linear, inverse_depth, air, plan.condition, plan.motion, ids, plan.seed)
+    condition, motion, ids = plan.condition, plan.motion, scene.movers.ids
+    weather, chance = condition.weather, np.random.default_rng([plan.seed, 1])
+    light = apply_scene(scene.linear, scene.view, weather, chance) if weather.changes_scene else scene.linear
+    exposure = expose(light, scene.inverse_depth, motion, ids)
+    light = apply_falling(exposure.linear, exposure.mean_inverse_depth, weather, condition.exposure_s, motion, chance)
+    parts = regions(exposure)
     return Variant(
-        rgb=pixels,
+        rgb=linear_to_srgb(apply_sensor(light, weather, chance)),
         mean_inverse_depth=exposure.mean_inverse_depth,
-        regions=regions(exposure),
-        condition=plan.condition,
-        motion=plan.motion,
+        regions=parts,
+        condition=condition,
+        motion=motion,
         seed=plan.seed,
         backend=BACKEND,
-        scores=_score(exposure, plan.motion, ids),
+        scores=_score(exposure, parts, motion, ids),
     )
-
-
-def _photograph(
-    linear: F32,
-    inverse_depth: F32,
-    air: F32,
-    condition: Condition,
-    motion: Motion,
-    ids: Ids,
-    seed: int,
-) -> tuple[Exposure, Rgb]:
-    """The scene in its weather (`air`: inverse depth with sky at 0), the exposure, what falls, and the sensor."""
-    height, width = inverse_depth.shape
-    chance = np.random.default_rng([seed, 1])
-    focal_px = Pinhole(width, height, motion.fov_x_deg).focal_px
-    scene = apply_scene(linear, air, condition.weather, focal_px, chance)
-    exposure = expose(scene, inverse_depth, motion, ids)
-    light = apply_falling(
-        exposure.linear, exposure.mean_inverse_depth, condition.weather, condition.exposure_s, motion, chance
-    )
-    return exposure, linear_to_srgb(apply_sensor(light, condition.weather, chance))
 
 
 def _without_sky(inverse_depth: F32, scale: ScaleAssumption) -> F32:
@@ -246,11 +261,11 @@ def _moving_part(motion: Motion, ids: Ids) -> NDArray[np.bool_]:
     return objects if objects.any() else np.ones(ids.shape, bool)
 
 
-def _score(exposure: Exposure, motion: Motion, ids: Ids) -> dict[str, float]:
+def _score(exposure: Exposure, parts: NDArray[np.uint8], motion: Motion, ids: Ids) -> dict[str, float]:
     blur_px = float(np.percentile(exposure.flow_px[_moving_part(motion, ids)], 95))
     return {
         "blur_px": round(blur_px, 2),
-        "mixed_share": round(float((regions(exposure) == MIXED).mean()), 4),
+        "mixed_share": round(float((parts == MIXED).mean()), 4),
         "moving_share": round(float(exposure.moving_fraction.mean()), 4),
         "subframes": float(exposure.subframes),
     }

@@ -5,34 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from blurdepth.camera import Pinhole, ScaleAssumption
+from blurdepth.camera import Pinhole
 from blurdepth.exposure import motion_flow
 from blurdepth.exposure.result import BLURRED_PX, label_regions
 from blurdepth.generators import Variant
-from blurdepth.generators.exposure import Plan, take_variant
+from blurdepth.generators.exposure import Plan, StillScene, take_variant
 from blurdepth.images import Rgb
 from blurdepth.weather import Weather
-
-F32 = NDArray[np.float32]
-Ids = NDArray[np.uint8]
 
 BACKEND, EXPOSED_BACKEND = "sdxl", "sdxl+exposure"
 _STILL_NEGATIVE = "motion blur, blurry"
 
 
-def take_painted(painted: Rgb, inverse_depth: F32, ids: Ids, plan: Plan) -> Variant:
+def take_painted(scene: StillScene, painted: Rgb, plan: Plan) -> Variant:
     """A painted picture as it is, with the sharp frame's depth as its target, as in the paper.
 
     What is mixed in it, nobody knows: regions tell only where motion was asked for.
 
     Args:
+        scene: the sharp frame.
         painted: (H, W, 3) uint8 sRGB.
-        inverse_depth: (H, W) float32 1/m, of the sharp frame.
-        ids: (H, W) uint8 of the plan's movers.
         plan: that was asked for.
     """
+    ids, inverse_depth = scene.movers.ids, scene.inverse_depth
     moving = plan.motion.moving(ids)
     camera = Pinhole(ids.shape[1], ids.shape[0], plan.motion.fov_x_deg)
     flow = motion_flow(camera, inverse_depth, plan.motion, moving)
@@ -43,12 +39,10 @@ def take_painted(painted: Rgb, inverse_depth: F32, ids: Ids, plan: Plan) -> Vari
     return Variant(painted, inverse_depth, regions, plan.condition, plan.motion, plan.seed, BACKEND, scores)
 
 
-def expose_painted(
-    painted: Rgb, inverse_depth: F32, ids: Ids, plan: Plan, scale: ScaleAssumption, true_scale: bool
-) -> Variant:
+def expose_painted(scene: StillScene, painted: Rgb, plan: Plan) -> Variant:
     """The simulator's exposure of a painted picture, which brings its weather and light along; see `take_variant`."""
     condition = replace(plan.condition, weather=Weather())
-    variant = take_variant(painted, inverse_depth, ids, replace(plan, condition=condition), scale, true_scale)
+    variant = take_variant(replace(scene, rgb=painted), replace(plan, condition=condition))
     return replace(variant, condition=plan.condition, backend=EXPOSED_BACKEND)
 
 

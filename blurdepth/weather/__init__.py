@@ -13,17 +13,19 @@ from blurdepth.weather.air import EXTINCTION_PER_M, fog, inverse_distance, mix_a
 from blurdepth.weather.falling import apply_falling
 from blurdepth.weather.sensor import apply_sensor, camera_curve, noise_variance
 from blurdepth.weather.strengths import KINDS, Weather
-from blurdepth.weather.view import F32, look
+from blurdepth.weather.view import F32, View, look
 
 __all__ = [
     "EXTINCTION_PER_M",
     "KINDS",
+    "View",
     "Weather",
     "apply_falling",
     "apply_scene",
     "apply_sensor",
     "camera_curve",
     "fog",
+    "look",
     "noise_variance",
 ]
 
@@ -32,20 +34,15 @@ NIGHT_AIR = 0.02
 DUSK_AIR = np.array([0.34, 0.26, 0.27], np.float32)
 
 
-def apply_scene(linear: F32, inverse_depth: F32, weather: Weather, focal_px: float, rng: np.random.Generator) -> F32:
+def apply_scene(linear: F32, view: View, weather: Weather, rng: np.random.Generator) -> F32:
     """The sharp scene in its weather and light: (H, W, 3) linear light of the same shape.
 
     Args:
         linear: (H, W, 3) linear light of the frame.
-        inverse_depth: (H, W) 1/m, 0 = sky.
+        view: of that frame, by `look`.
         weather: the strengths.
-        focal_px: focal length, pixels.
         rng: where chance comes from; the same state gives the same bytes.
     """
-    scene = (weather.fog, weather.smog, weather.haze, weather.rain, weather.snow)
-    if not any((*scene, weather.wet, weather.dusk, weather.night)):
-        return linear
-    view = look(linear, inverse_depth, focal_px)
     wet = max(weather.wet, 0.8 * weather.rain)
     made = light.without_sun(
         linear,

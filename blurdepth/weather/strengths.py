@@ -41,5 +41,11 @@ class Weather:
             if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
                 raise InputError(f"The strength of {name} is {strength!r}: use a number from 0 to 1.")
 
+    @property
+    def changes_scene(self) -> bool:
+        """Whether there is more than what falls before the lens and what the sensor does."""
+        air_and_ground = (self.fog, self.smog, self.haze, self.rain, self.snow, self.wet)
+        return any((*air_and_ground, self.dusk, self.night))
+
 
 KINDS = tuple(field.name for field in fields(Weather))

@@ -96,7 +96,7 @@ class GenerateTab:
         asked = [frame_id, *self.words.all, self.desk.editor, self.number, self.seed, *models, *painting]
         begun = self.start.click(told(self.order), asked, [order, *buttons], js=_LOOK_AT_RESULTS, **LIGHT)
         shown = results.made
-        self.made = begun.success(self.generate, [frame_id, order], shown, **HEAVY)
+        self.made = begun.success(self.generate, [frame_id, order], shown, show_progress_on=[results.status], **HEAVY)
         self.ended = self.made.then(self.end, None, buttons, **LIGHT)
         begun = self.clip.start.click(self.begin, None, buttons, **LIGHT)
         self.blended = begun.then(self.blend, [*self.clip.asked, model], [frame_id, *shown], **HEAVY)
