@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from blurdepth import __version__
 from blurdepth.blurcheck import Verdict
 from blurdepth.camera import ScaleAssumption
-from blurdepth.diffusion import DiffusionModels, Painter, PaintSettings, PaintStep, control_map, paint_steps
+from blurdepth.diffusion import DiffusionModels, Painter, PaintSettings, PaintStep, control_map, paint_size, paint_steps
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.generators import Variant, painted
@@ -96,6 +96,15 @@ class GenerationRequest:
         words = parse_prompt(self.prompt, self.negative).condition
         return self.condition or words
 
+    def check_frame(self, frame: Frame) -> None:
+        """Refuse a frame that can't be painted before anything is downloaded or loaded for it.
+
+        Raises:
+            InputError: it is too wide; see `paint_size`.
+        """
+        if self.paints:
+            paint_size(frame.width, frame.height, self.paint.short_side_px)
+
 
 def generate(workspace: Workspace, frame: Frame, request: GenerationRequest) -> Iterator[Sample]:
     """Make the variants of a request; like `generate_steps`, without the steps."""
@@ -113,11 +122,12 @@ def generate_steps(workspace: Workspace, frame: Frame, request: GenerationReques
         ModelError, MemoryLimitError: a model can't be loaded or used.
     """
     condition = request.read()
+    request.check_frame(frame)
     teacher, inverse_depth = workspace.metres(frame, request.model, request.scale)
     movers, rgb = _movers(workspace, frame, request, condition), workspace.pictures.picture(frame.image)
     scene = StillScene(rgb, inverse_depth, movers, request.scale, not teacher.relative)
     painter = workspace.painter(request.painters) if request.paints else None
-    origin = _origin(workspace, request, teacher.revision, painter)
+    origin = _origin(workspace, request, teacher.revision, painter, movers.ids)
     asked = {seed: _asked(request, seed) | origin for seed in range(request.seed, request.seed + request.variants)}
     ids = {
         seed: content_hash(json.dumps([frame.id, each], sort_keys=True).encode())[:12] for seed, each in asked.items()
@@ -266,7 +276,11 @@ def _movers(workspace: Workspace, frame: Frame, request: GenerationRequest, cond
 
 
 def _origin(
-    workspace: Workspace, request: GenerationRequest, teacher_revision: str, painter: Painter | None
+    workspace: Workspace,
+    request: GenerationRequest,
+    teacher_revision: str,
+    painter: Painter | None,
+    ids: NDArray[np.uint8],
 ) -> dict[str, object]:
     """Which models have a part in it."""
     origin: dict[str, object] = {"teacher": request.model, "teacher_revision": teacher_revision}
@@ -274,6 +288,8 @@ def _origin(
         origin |= {"finder": request.finder, "finder_revision": workspace.segmenter(request.finder).revision}
     if painter:
         origin |= {
+            # A repair must move the same ones, whatever finds them by then.
+            "ids": workspace.pictures.put_picture(ids),
             "painters": asdict(request.painters),
             "painters_revision": painter.revision,
             # Decoding in tiles changes the picture.

@@ -73,6 +73,9 @@ def transformers_classes(*names: str) -> tuple[Any, ...]:
     with _importing:
         import transformers
 
+        # Their bars and warnings would stand between our own words: what is wrong with a model we say ourselves.
+        transformers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.set_verbosity_error()
         return tuple(getattr(transformers, name) for name in names)
 
 
@@ -334,6 +337,11 @@ class ModelCache(Generic[Name, Model]):
         self._loaded: dict[Name, Model] = {}
         self._lock = threading.Lock()
         self._busy: dict[Name, threading.Lock] = {}
+
+    def peek(self, name: Name) -> Model | None:
+        """The model called `name` if it is in memory, of whatever revision."""
+        with self._lock:
+            return self._loaded.get(name)
 
     def get(self, name: Name, on_bytes: OnBytes | None = None) -> Model:
         """The model called `name`, loaded if it isn't yet. Raises as `load` does."""

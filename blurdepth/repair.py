@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
 from blurdepth.blurcheck import is_blank
 from blurdepth.camera import motion_from_json, scale_from_json
 from blurdepth.errors import InputError
 from blurdepth.generation import keep_variant
 from blurdepth.generators import painted
 from blurdepth.generators.exposure import Movers, Plan, StillScene
-from blurdepth.images import content_hash
+from blurdepth.images import content_hash, read_labels
 from blurdepth.judging import judge
 from blurdepth.prompts import Condition
-from blurdepth.setups import setup_from_json
 from blurdepth.store.records import Sample
 from blurdepth.workspace import Workspace
 
@@ -74,7 +70,7 @@ def _repair(workspace: Workspace, sample: Sample) -> Sample:
     frame = workspace.store.samples.frame(sample.frame_id)
     inverse_depth = workspace.arrays.array(sample.sharp_target)
     motion = motion_from_json(json.dumps(made["motion"]))
-    ids = _ids(workspace, sample)
+    ids = read_labels(workspace.pictures.path(made["ids"]), (frame.height, frame.width))
     plan = Plan(Condition.from_json(made["condition"]), motion, int(made["seed"]))
     scene = StillScene(look, inverse_depth, Movers(ids), scale_from_json(made["scale"]))
     variant = painted.expose_painted(scene, look, plan)
@@ -83,14 +79,3 @@ def _repair(workspace: Workspace, sample: Sample) -> Sample:
     repaired = keep_variant(workspace, _repaired_id(sample), frame, variant, inverse_depth, made | notes)
     workspace.store.verdicts.put(repaired.id, verdict)
     return repaired
-
-
-def _ids(workspace: Workspace, sample: Sample) -> NDArray[np.uint8]:
-    """(H, W) who moves in a sample."""
-    made = sample.provenance
-    frame = workspace.store.samples.frame(sample.frame_id)
-    if "movers_by_hand" in made:
-        return workspace.object_ids(frame, setup_from_json(frame.id, made["movers_by_hand"]))
-    if made["motion"].get("objects"):
-        return workspace.proposed_ids(frame, made["teacher"], made.get("finder", ""))
-    return np.zeros((frame.height, frame.width), np.uint8)

@@ -17,7 +17,7 @@ from blurdepth import __version__
 from blurdepth.camera import ScaleAssumption
 from blurdepth.dataset import SplitRule, TrainingSample, split_samples
 from blurdepth.depth import metres_from_affine
-from blurdepth.diffusion import DiffusionModels, Painter, find_painter, load_painter
+from blurdepth.diffusion import DiffusionModels, MemoryMode, Painter, find_painter, load_painter
 from blurdepth.errors import InputError, ModelError, StorageError
 from blurdepth.estimators import BUNDLED, Estimator, find_model, load_estimator
 from blurdepth.files import ContentFolder, write_atomically
@@ -181,6 +181,11 @@ class Workspace:
         """
         self.check_painters(models)
         return self._painters.get(models, on_bytes)
+
+    def painter_mode(self, models: DiffusionModels) -> MemoryMode | None:
+        """How the pipeline of these models saves memory, if it is loaded."""
+        painter = self._painters.peek(models)
+        return painter.mode if painter else None
 
     def check_painters(self, models: DiffusionModels) -> None:
         """Whether these models may be named here.

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from blurdepth.blurcheck import is_blank
 from blurdepth.diffusion import (
     DiffusionModels,
+    MemoryMode,
     Painter,
     PaintSettings,
     control_map,
@@ -26,7 +27,8 @@ from blurdepth.diffusion import (
     plan_painting,
 )
 from blurdepth.diffusion.loading import save_memory
-from blurdepth.diffusion.plan import SDXL_ELEMENTS, choose_mode
+from blurdepth.diffusion.models import weight_elements
+from blurdepth.diffusion.plan import SDXL_ELEMENTS, choose_mode, memory_needs
 from blurdepth.errors import Cancelled, InputError, ModelError
 from blurdepth.images import Rgb
 from blurdepth.pretrained import ModelCache
@@ -192,14 +194,17 @@ def test_models_that_are_moved_in_turn_paint_the_same_but_for_rounding(tiny: Pat
         ("mps", 16, "whole"),
     ],
 )
-def test_the_quickest_mode_that_fits_is_chosen(device: str, free_gib: int, mode: str) -> None:
-    chosen, needed = choose_mode(device, free_gib * GIB, SDXL_ELEMENTS, 1728 * 576)
-    assert chosen == mode and needed <= free_gib * GIB
+def test_the_quickest_mode_that_fits_is_chosen(device: str, free_gib: int, mode: MemoryMode) -> None:
+    needs = memory_needs(device, SDXL_ELEMENTS, 1728 * 576)
+    assert choose_mode(needs, free_gib * GIB) == mode
+    assert needs[mode].total <= free_gib * GIB
 
 
 @pytest.mark.parametrize(("device", "free_gib"), [("cuda", 2), ("cpu", 12), ("mps", 8)])
 def test_no_mode_fits_into_too_little_memory(device: str, free_gib: int) -> None:
-    assert choose_mode(device, free_gib * GIB, SDXL_ELEMENTS, 1728 * 576)[1] > free_gib * GIB
+    needs = memory_needs(device, SDXL_ELEMENTS, 1728 * 576)
+    assert min(need.total for need in needs.values()) > free_gib * GIB
+    assert choose_mode(needs, free_gib * GIB) == list(needs)[-1]
 
 
 def test_the_plan_says_what_is_downloaded_and_how_long_it_takes(
@@ -212,6 +217,13 @@ def test_the_plan_says_what_is_downloaded_and_how_long_it_takes(
     assert real.download_bytes > 7e9
     assert "7.5 GB and somebody/adapter (size unknown)" in real.words()[0]
     assert real.seconds_per_image > local.seconds_per_image
+
+
+def test_models_that_are_loaded_need_no_free_memory_for_their_weights(tiny: Path) -> None:
+    models = DiffusionModels.from_folder(tiny)
+    before, after = (plan_painting(models, 1242, 375, QUICK, loaded) for loaded in (None, "tiled"))
+    weights = sum(elements for elements in (weight_elements(models) or {}).values())
+    assert after.mode == "tiled" and 0 < after.needed_bytes <= before.needed_bytes - 2 * weights
 
 
 def test_a_cache_keeps_a_painter_until_its_weights_change(own: Path) -> None:

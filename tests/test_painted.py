@@ -19,7 +19,7 @@ from blurdepth.errors import InputError, ModelError
 from blurdepth.generation import GenerationRequest, generate, generate_steps, keep_variant
 from blurdepth.generators import painted
 from blurdepth.generators.exposure import Movers, Plan, StillScene
-from blurdepth.images import encode_png, linear_to_srgb, object_numbers
+from blurdepth.images import encode_png, linear_to_srgb, object_numbers, read_labels
 from blurdepth.judging import judge
 from blurdepth.prompts import Condition
 from blurdepth.repair import can_repair, failed, repair
@@ -91,6 +91,21 @@ def test_closing_stops_within_a_step_and_keeps_what_was_finished(workspace: Work
     assert len(list(generate(workspace, frame, request(tiny)))) == 2
 
 
+def test_a_frame_that_is_too_wide_is_refused_before_anything_is_loaded(workspace: Workspace, tmp_path: Path) -> None:
+    frame = workspace.add_frame(street_frame(0, 500, 100), "wide.png")
+    with pytest.raises(InputError, match="500 x 100 pixels: SDXL paints up to 4 times as wide"):
+        list(generate(workspace, frame, request(tmp_path / "nothing")))
+
+
+def test_a_painted_variant_keeps_who_was_to_move(workspace: Workspace, tiny: Path) -> None:
+    frame, chosen = street_with_movers(workspace)
+    [sample] = generate(workspace, frame, request(tiny, variants=1, setup=chosen))
+    assert np.array_equal(
+        read_labels(workspace.pictures.path(sample.provenance["ids"]), (frame.height, frame.width)),
+        workspace.object_ids(frame, chosen),
+    )
+
+
 def test_what_cannot_be_loaded_is_told_and_loses_nothing(workspace: Workspace, tmp_path: Path) -> None:
     frame = workspace.add_frame(street_frame(), "street.png")
     with pytest.raises(ModelError):
@@ -126,7 +141,7 @@ def sharp_variant(workspace: Workspace) -> Sample:
         "condition": Condition().to_json(),
         "motion": motion.to_json(),
         "scale": chosen.scale.to_json(),
-        "movers_by_hand": chosen.to_json(),
+        "ids": workspace.pictures.put_picture(ids),
     }
     sample = keep_variant(workspace, "abc", frame, variant, inverse_depth, notes)
     workspace.store.verdicts.put(sample.id, judge(look, look, inverse_depth, motion, ids))

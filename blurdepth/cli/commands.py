@@ -148,10 +148,15 @@ def generate(args: Namespace) -> Output:
 
 
 def _tell_cost(request: GenerationRequest, frames: Sequence[Path]) -> None:
-    """Say on standard error what painting will take, before anything is loaded."""
-    rgb = read_image(frames[0])
-    plan = plan_painting(request.painters, rgb.shape[1], rgb.shape[0], request.paint)
-    print("\n".join(plan.words()), file=sys.stderr)
+    """Say on standard error what painting will take by the first frame that can be painted; nothing is loaded yet."""
+    for path in frames:
+        try:
+            height, width, _ = read_image(path).shape
+            plan = plan_painting(request.painters, width, height, request.paint)
+        except InputError:
+            continue  # The batch goes on without it, and says so.
+        print("\n".join(plan.words()), file=sys.stderr)
+        return
 
 
 def repair(args: Namespace) -> Output:

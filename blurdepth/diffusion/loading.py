@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from blurdepth.diffusion.memory import memory_told
 from blurdepth.diffusion.models import ADAPTER, LORA_FILE, DiffusionModels, find_all, variant_of, weight_elements
 from blurdepth.diffusion.painter import Painter
-from blurdepth.diffusion.plan import SDXL_ELEMENTS, MemoryMode, choose_mode, free_bytes
+from blurdepth.diffusion.plan import SDXL_ELEMENTS, MemoryMode, choose_mode, free_bytes, memory_needs
 from blurdepth.errors import MemoryLimitError, ModelError
 from blurdepth.pretrained import OnBytes, best_device, read_weights, transformers_classes
 
@@ -37,11 +37,13 @@ def load_painter(models: DiffusionModels, on_bytes: OnBytes | None = None) -> Pa
     found = find_all(models, on_bytes)
     device = best_device()
     free = free_bytes(device)
-    mode, needed = choose_mode(device.type, free, weight_elements(models) or SDXL_ELEMENTS, _PLANNED_PIXELS)
-    if needed > free:
+    needs = memory_needs(device.type, weight_elements(models) or SDXL_ELEMENTS, _PLANNED_PIXELS)
+    mode = choose_mode(needs, free)
+    if needs[mode].total > free:
+        needed = needs[mode].total / 2**30
         raise MemoryLimitError(
-            f"{models.base} needs {needed / 2**30:.0f} GiB of free memory, {free / 2**30:.0f} GiB are: close other "
-            "programs, take a machine with more, or use the exposure generator."
+            f"{models.base} needs {needed:.0f} GiB of free memory, {free / 2**30:.0f} GiB are: close "
+            "other programs, take a machine with more, or use the exposure generator."
         )
     with memory_told("load the models"):
         pipeline = _assemble(models, found.folders, _precision(device))

@@ -90,12 +90,20 @@ class Plan:
         return f"{self.device}: {needs}; {MODE_WORDS[self.mode]}."
 
     def _time_words(self) -> str:
-        quick, slow = map(duration, self.seconds_per_image)
+        quick, slow = map(rough_duration, self.seconds_per_image)
         return f"About {quick if quick == slow else f'{quick} to {slow}'} a picture (an estimate)."
 
 
-def plan_painting(models: DiffusionModels, width: int, height: int, settings: PaintSettings) -> Plan:
+def plan_painting(
+    models: DiffusionModels, width: int, height: int, settings: PaintSettings, loaded: MemoryMode | None = None
+) -> Plan:
     """What painting a frame of this size will take; loads nothing and asks no network.
+
+    Args:
+        models: what paints.
+        width, height: of the frame, pixels.
+        settings: how it is painted.
+        loaded: the mode in which the models are in memory already, so that their weights need none that is free.
 
     Raises:
         ModelError: a part is neither a folder of its kind nor a Hub id.
@@ -108,7 +116,9 @@ def plan_painting(models: DiffusionModels, width: int, height: int, settings: Pa
     device = best_device()
     free = free_bytes(device)
     pixels = fit.size[0] * fit.size[1]
-    mode, needed = choose_mode(device.type, free, counts, pixels)
+    needs = memory_needs(device.type, counts, pixels)
+    mode = loaded or choose_mode(needs, free)
+    needed = int(needs[mode].pictures if loaded else needs[mode].total)
     effective = settings.in_effect(bool(models.preview_lora))
     passes = effective.steps * (2 if effective.guidance > 1 else 1)
     work = passes / _REFERENCE_PASSES * pixels / _REFERENCE_PIXELS * counts["unet"] / SDXL_ELEMENTS["unet"]
@@ -119,12 +129,24 @@ def plan_painting(models: DiffusionModels, width: int, height: int, settings: Pa
     return Plan(missing_parts(models), words, mode, needed, free, (quick * factor, slow * factor))
 
 
-def choose_mode(device: str, free: int, counts: dict[str, int], pixels: int) -> tuple[MemoryMode, int]:
-    """The quickest mode that fits into the free memory, and the bytes it needs; the most frugal if none does.
+@dataclass(frozen=True)
+class Need:
+    """Bytes of memory that a mode takes: for weights, and beside them for the pictures at work."""
+
+    weights: float
+    pictures: float
+
+    @property
+    def total(self) -> float:
+        """Both."""
+        return self.weights + self.pictures
+
+
+def memory_needs(device: str, counts: dict[str, int], pixels: int) -> dict[MemoryMode, Need]:
+    """What each mode takes that a device knows, from the quickest to the most frugal.
 
     Args:
         device: "cuda", "mps" or "cpu".
-        free: bytes.
         counts: weights by component.
         pixels: of the picture that is painted.
     """
@@ -132,12 +154,18 @@ def choose_mode(device: str, free: int, counts: dict[str, int], pixels: int) -> 
     size = min(1.0, sum(counts.values()) / sum(SDXL_ELEMENTS.values()))
     share = weight / 2 * pixels / _REFERENCE_PIXELS * size
     every, largest = sum(counts.values()) * weight, max(counts.values()) * weight
-    needs: dict[MemoryMode, float] = {"whole": every + _WHOLE_BYTES * share, "tiled": every + _TILED_BYTES * share}
+    needs: dict[MemoryMode, Need] = {
+        "whole": Need(every, _WHOLE_BYTES * share),
+        "tiled": Need(every, _TILED_BYTES * share),
+    }
     if device == "cuda":
-        needs |= {"offload": largest + _UNET_BYTES * share, "sequential": _LAYER_BYTES * share}
-    fitting = [mode for mode, needed in needs.items() if needed <= free]
-    mode = fitting[0] if fitting else list(needs)[-1]
-    return mode, int(needs[mode])
+        needs |= {"offload": Need(largest, _UNET_BYTES * share), "sequential": Need(0, _LAYER_BYTES * share)}
+    return needs
+
+
+def choose_mode(needs: dict[MemoryMode, Need], free: int) -> MemoryMode:
+    """The quickest mode that fits into the free memory; the most frugal if none does."""
+    return next((mode for mode, need in needs.items() if need.total <= free), list(needs)[-1])
 
 
 def free_bytes(device: object) -> int:
@@ -151,10 +179,10 @@ def free_bytes(device: object) -> int:
     return available
 
 
-def duration(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """A time as a person says it.
 
-    >>> duration(2.8), duration(90), duration(5400)
+    >>> rough_duration(2.8), rough_duration(90), rough_duration(5400)
     ('3 s', '2 minutes', '1.5 hours')
     """
     if seconds < 60:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,8 @@ from blurdepth.weather import Weather
 
 BACKEND, EXPOSED_BACKEND = "sdxl", "sdxl+exposure"
 _STILL_NEGATIVE = "motion blur, blurry"
+_BLUR = re.compile(r"\bblur", re.IGNORECASE)
+_NO_BLUR = re.compile(r"\b(static|sharp)\b", re.IGNORECASE)
 
 
 def take_painted(scene: StillScene, painted: Rgb, plan: Plan) -> Variant:
@@ -51,8 +54,9 @@ def still_words(prompt: str, negative: str) -> tuple[str, str]:
 
     >>> still_words("cars on a foggy street, strong motion blur", "static cars, cartoon")
     ('cars on a foggy street', 'cartoon, motion blur, blurry')
+    >>> still_words("a foggy street", "unsharp, Sharp car details")
+    ('a foggy street', 'unsharp, motion blur, blurry')
     """
-    wanted = [part for part in prompt.split(",") if "blur" not in part.lower()]
-    unwanted = [part for part in negative.split(",") if not any(w in part.lower() for w in ("static", "sharp"))]
-    unwanted = [part.strip() for part in unwanted if part.strip()]
+    wanted = [part for part in prompt.split(",") if not _BLUR.search(part)]
+    unwanted = [part.strip() for part in negative.split(",") if part.strip() and not _NO_BLUR.search(part)]
     return ",".join(wanted).strip() or prompt, ", ".join([*unwanted, _STILL_NEGATIVE])

@@ -79,6 +79,25 @@ def test_a_painting_is_seen_to_emerge_and_is_cancelled(app: App, page: Page, tin
     expect(page.locator("#variants .bd-card")).to_have_count(4, timeout=2 * MINUTES)
 
 
+def test_a_reload_brings_back_what_paints_and_how(app: App, page: Page, tiny: Path) -> None:
+    open_with_frame(app, page)
+    choose(page, tiny, steps=7, height_px=96)
+    page.locator("#paint-preview input").check()
+    page.wait_for_timeout(1500)  # what is told is then remembered
+    page.reload()
+    expect(page.locator("#cost")).to_contain_text("Nothing has to be downloaded", timeout=MINUTES)
+    expect(page.get_by_label("SDXL alone, as in the paper")).to_be_checked()
+    expect(page.locator("#paint-preview input")).to_be_checked()
+    page.get_by_role("button", name="SDXL: model and settings").click()
+    expect(page.locator("#paint-steps input[type=number]")).to_have_value("7")
+    expect(page.locator("#paint-px input[type=number]")).to_have_value("96")
+    expect(page.get_by_label("SDXL model:")).to_have_value(str(tiny))
+    # A model of the Hub without an adapter is told what it lacks.
+    page.get_by_label("SDXL model:").fill("owner/model")
+    page.get_by_label("SDXL model:").blur()
+    expect(page.locator("#cost")).to_contain_text("No depth adapter is named")
+
+
 def test_without_the_network_one_sentence_says_what_to_do(app: App, page: Page) -> None:
     open_with_frame(app, page)
     page.get_by_label("SDXL draws, the simulator exposes").check()

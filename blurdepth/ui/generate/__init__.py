@@ -11,7 +11,6 @@ import gradio as gr
 from blurdepth.diffusion import PaintStep
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generation import MAX_VARIANTS, GenerationRequest, generate_steps
-from blurdepth.generators import exposure
 from blurdepth.shutter import Shape
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
@@ -76,7 +75,7 @@ class GenerateTab:
 
     def _lay_out_start(self) -> None:
         self.number = gr.Slider(1, MAX_VARIANTS, value=4, step=1, label="Variants")
-        self.backend = Backend(self.workspace)
+        self.backend = Backend(self.workspace, self.input.frame_id)
         with gr.Row():
             self.start = gr.Button("Generate", variant="primary", scale=3, elem_id="generate")
             self.cancel = gr.Button("Cancel", scale=1, min_width=90, interactive=False, elem_id="cancel")
@@ -129,7 +128,7 @@ class GenerateTab:
             self._remember_after(choice.change(self.desk.show, self.looked_at, desk, **HEAVY))
 
     def _connect_memory(self) -> None:
-        for event in (self.ended, self.blend_ended, self.stopped, *self.results.repaired):
+        for event in (self.ended, self.blend_ended, self.stopped, *self.results.repaired, self.backend.changed):
             self._remember_after(event)
         for changed in (
             self.words.prompt.blur,
@@ -140,8 +139,9 @@ class GenerateTab:
             self._remember_after(changed(lambda: None, None, None, **LIGHT))
 
     def _remember_after(self, event: Any) -> None:
-        models = [self.input.model, self.input.finder, self.backend.kind]
-        remembered = [self.input.frame_id, *self.words.all, *models, self.results.shown, self.desk.editor]
+        models = [self.input.model, self.input.finder]
+        made_by = [*models, self.results.shown, self.desk.editor, *self.backend.all]
+        remembered = [self.input.frame_id, *self.words.all, *made_by]
         event.then(self.remember, [self.memory, *remembered], self.memory, **LIGHT)
 
     def take_upload(self, path: str | None) -> tuple[Any, ...]:
@@ -174,6 +174,7 @@ class GenerateTab:
         if not frame_id:
             raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
         model, finder, *painting = made_by
+        frame = self.workspace.store.samples.frame(frame_id)
         request = GenerationRequest(
             prompt,
             negative,
@@ -185,6 +186,7 @@ class GenerateTab:
             finder=finder,
             **self.backend.chosen(*painting),
         )
+        request.check_frame(frame)
         return request, *self.begin()
 
     def begin(self) -> tuple[Any, ...]:
@@ -255,18 +257,18 @@ class GenerateTab:
 
     def remember(self, memory: dict[str, Any], *values: Any) -> dict[str, Any]:
         """Keep in this browser what a reload should bring back."""
-        *plain, editor = values
-        names = ("frame_id", "prompt", "negative", "reading", "model", "finder", "backend", "shown")
+        names = ("frame_id", "prompt", "negative", "reading", "model", "finder", "shown")
+        plain, (editor, *painting) = values[: len(names)], values[len(names) :]
         # The editor is empty while there is no depth: what was set is remembered until there is.
         setup = chosen_setup(editor) or memory.get("setup", "")
-        return {**memory, **dict(zip(names, plain, strict=True)), "setup": setup}
+        return {**memory, **dict(zip(names, plain, strict=True)), "setup": setup, "painting": painting}
 
     @property
     def restored(self) -> list[Any]:
         """What `restore` gives values for."""
         results, words = self.results, [self.words.prompt, self.words.negative]
-        models = [self.input.model, self.input.finder, self.backend.kind]
-        return [self.input.frame_id, *words, *models, *results.made[1:]]
+        models = [self.input.model, self.input.finder]
+        return [self.input.frame_id, *words, *models, *self.backend.all, *results.made[1:]]
 
     def restore(self, memory: dict[str, Any], frame_id: str) -> tuple[Any, ...]:
         """Bring back what this browser remembers, unless a frame has come in the meantime."""
@@ -275,8 +277,9 @@ class GenerateTab:
         frame = self.input.remembered(memory)
         shown = [each for each in memory["shown"] if frame and self.results.is_of(each, frame.id)]
         words = (memory["prompt"], memory["negative"])
-        models = memory["model"], memory["finder"], memory.get("backend", exposure.BACKEND)
-        return frame.id if frame else "", *words, *models, *self.results.restored(shown)
+        models = memory["model"], memory["finder"]
+        painting = memory.get("painting") or [gr.skip() for _ in self.backend.all]
+        return frame.id if frame else "", *words, *models, *painting, *self.results.restored(shown)
 
     def read_again(self, memory: dict[str, Any], prompt: str, negative: str, shown: str) -> str:
         """What to show for the words that stand there once the page is back: as it was left, if that was of them."""

@@ -29,10 +29,15 @@ _ABOUT = {
 
 
 class Backend:
-    """The components and handlers of this choice."""
+    """The components and handlers of this choice.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    Args:
+        workspace: has the frames and the models.
+        frame_id: of the frame that is to be painted, by whose size the cost goes.
+    """
+
+    def __init__(self, workspace: Workspace, frame_id: gr.State) -> None:
+        self.workspace, self.frame_id = workspace, frame_id
         self.kind = gr.Radio(CHOICES, value=exposure.BACKEND, label="Variants are made by", elem_id="backend")
         self.cost = gr.HTML(_note(_SIMULATOR), elem_id="cost")
         self.instead = gr.Button("Use the exposure simulator instead", size="sm", visible=False, elem_id="instead")
@@ -66,8 +71,10 @@ class Backend:
                 32, 1152, value=settings.short_side_px, step=16, label="Height while drawn, px", elem_id="paint-px"
             )
         told = [self.panel, self.preview, self.cost, self.instead]
-        for changed in (self.kind.change, self.preview.change, self.base.blur, self.adapter.blur, self.steps.release):
-            changed(self.tell, self.all, told, **LIGHT)
+        typed = [box.blur for box in (self.base, self.adapter)]
+        drawn = [slider.release for slider in (self.steps, self.guidance, self.short_side)]
+        changes = [self.kind.change, self.preview.change, self.frame_id.change, *typed, *drawn]
+        self.changed = gr.on(changes, self.tell, [self.frame_id, *self.all], told, trigger_mode="always_last", **LIGHT)
         self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
 
     @property
@@ -90,7 +97,7 @@ class Backend:
         paint = PaintSettings(int(steps), float(guidance), scale, factor, int(short_side), bool(preview))
         return {"backend": kind, "painters": models, "paint": paint}
 
-    def tell(self, kind: str, *values: Any) -> tuple[Any, ...]:
+    def tell(self, frame_id: str, kind: str, *values: Any) -> tuple[Any, ...]:
         """What it will download, whether memory suffices, and how long it takes; before anything starts."""
         hidden, shown = gr.update(visible=False), gr.update(visible=True)
         if kind == exposure.BACKEND:
@@ -98,21 +105,31 @@ class Backend:
         try:
             asked = self.chosen(kind, *values)
             self.workspace.check_painters(asked["painters"])
-            # The frame's own size is known later; one of KITTI's shape stands for it.
-            plan = plan_painting(asked["painters"], 1242, 375, asked["paint"])
+            loaded = self.workspace.painter_mode(asked["painters"])
+            plan = plan_painting(asked["painters"], *self._size(frame_id), asked["paint"], loaded)
         except BlurdepthError as error:
             return shown, shown, html.notice(str(error)), shown
         return shown, shown, _note(_ABOUT[kind], *plan.words()), gr.update(visible=not plan.suffices)
+
+    def _size(self, frame_id: str) -> tuple[int, int]:
+        """(width, height) of the frame; until there is one, one of KITTI's shape stands for it."""
+        if not frame_id:
+            return 1242, 375
+        frame = self.workspace.store.samples.frame(frame_id)
+        return frame.width, frame.height
 
 
 def _models(base: str, adapter: str, preview: bool) -> DiffusionModels:
     """The models by what was typed; a LoRA for previews only where one is asked for."""
     if not base:
         raise InputError("No SDXL model is named: type one of the Hugging Face Hub, or a folder.")
+    in_folder = Path(base).expanduser().is_absolute()
+    if not adapter and not in_folder:
+        raise InputError(f"No depth adapter is named: type one, such as {DiffusionModels().adapter}.")
     if not adapter:
         return DiffusionModels.from_folder(base)
     usual = DiffusionModels(base, adapter, preview_lora=DiffusionModels().preview_lora if preview else "")
-    return replace(usual, vae="") if Path(base).is_absolute() else usual
+    return replace(usual, vae="") if in_folder else usual
 
 
 def _note(*sentences: str) -> str:

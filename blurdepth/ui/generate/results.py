@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -38,10 +39,9 @@ class Results:
         self.onward = gr.Button("Look through the variants", visible=False, elem_id="to-curate")
         looked = [self.selected, self.view, self.variants, self.large, self.verdict, self.repair]
         self.variants.click(told(self.select), [self.shown, self.view], looked, **LIGHT)
-        mended = [*self.made, self.selected, self.view, self.large, self.verdict, self.repair]
         self.repaired = [
-            self.repair.click(told(self.repairing), [self.shown, self.selected], mended, **HEAVY),
-            self.repair_all.click(told(self.repairing_all), self.shown, mended, **HEAVY),
+            self.repair.click(told(self.repairing), [self.shown, self.selected], self.all, **HEAVY),
+            self.repair_all.click(told(self.repairing_all), self.shown, self.all, **HEAVY),
         ]
         self.view.change(told(self.show_large), [self.selected, self.view], self.large, **LIGHT)
 
@@ -144,16 +144,25 @@ class Results:
             return "", gr.update(visible=False)
         return html.verdict(verdict), gr.update(visible=bool(self._failed([sample_id])))
 
-    def repairing(self, shown: list[str], sample_id: str) -> tuple[Any, ...]:
+    def repairing(self, shown: list[str], sample_id: str) -> Iterator[tuple[Any, ...]]:
         """Repair the chosen variant; what comes of it is shown large."""
-        return self._repaired(shown, [self.workspace.store.samples.sample(sample_id)])
+        yield from self._repairing(shown, [self.workspace.store.samples.sample(sample_id)])
 
-    def repairing_all(self, shown: list[str]) -> tuple[Any, ...]:
-        """Repair all variants whose blur failed."""
-        return self._repaired(shown, self._failed(shown))
+    def repairing_all(self, shown: list[str]) -> Iterator[tuple[Any, ...]]:
+        """Repair all variants whose blur failed, each shown as soon as it is."""
+        yield from self._repairing(shown, self._failed(shown))
 
-    def _repaired(self, shown: list[str], samples: list[Sample]) -> tuple[Any, ...]:
-        made = [sample.id for sample in repair(self.workspace, samples)]
+    def _repairing(self, shown: list[str], samples: list[Sample]) -> Iterator[tuple[Any, ...]]:
+        made: list[str] = []
+        unchanged = tuple(gr.skip() for _ in self.all[len(self.made) :])
+        for sample in repair(self.workspace, samples):
+            made.append(sample.id)
+            ids = list(dict.fromkeys([*shown, *made]))
+            status = html.bar(len(made) / len(samples), f"{len(made)} of {len(samples)} repaired")
+            yield status, *self._of(ids), *unchanged
+        yield self._repaired(shown, made)
+
+    def _repaired(self, shown: list[str], made: list[str]) -> tuple[Any, ...]:
         if not made:
             raise InputError("Nothing is left to repair: every variant that failed has been.")
         ids = list(dict.fromkeys([*shown, *made]))
