@@ -107,7 +107,7 @@ def latent_picture(latents: NDArray[np.float32]) -> Rgb:
     Returns:
         (h, w, 3) uint8 sRGB.
     """
-    rgb = np.einsum("chw,ck->hwk", np.nan_to_num(latents), _LATENT_TO_RGB) + _LATENT_SHIFT
+    rgb = np.tensordot(np.nan_to_num(latents), _LATENT_TO_RGB, (0, 0)) + _LATENT_SHIFT
     return np.clip(rgb, 0, 255).astype(np.uint8)
 
 
