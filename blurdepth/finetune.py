@@ -6,37 +6,31 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import psutil
 import torch
-from torch import Tensor, nn
 
 from blurdepth import __version__
 from blurdepth.dataset import TrainingSample
-from blurdepth.depth import DepthKind
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import Estimator, load_estimator
+from blurdepth.example_cache import ExampleCache
 from blurdepth.images import content_hash
-from blurdepth.losses import gradient_loss, silog_loss, ssi_loss
-from blurdepth.metrics import mean_metrics, metrics_by_region
+from blurdepth.metrics import METRICS
+from blurdepth.processes import Processes, join_processes, leave_processes
 from blurdepth.recipe import Recipe, learning_rate
-from blurdepth.training_data import (
-    Batch,
-    Item,
-    TrainingSet,
-    blurred_items,
-    read_example,
-    sharp_items,
-)
+from blurdepth.training_data import Batch, TrainingSet, blurred_items, sharp_items
 from blurdepth.training_state import RunFolder
+from blurdepth.training_step import Trainer
+from blurdepth.validation import Groups, Validation
 
-BEST_BY = "abs_rel"
 CURVE_POINTS = 500
-
-Groups = dict[str, dict[str, float]]
-"""Mean metrics by group: of blurred images "all", "static", "blurred", "mixed"; of sharp frames "sharp"."""
+SAVE_EVERY_S = 300.0
+"""How much work a kill may cost at most."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,8 @@ class Progress:
         loss: of the last step; None while measuring.
         lr: the encoder's learning rate.
         seconds_left: estimated; None while unknown.
+        images_per_second: that are learned from; 0 while measuring.
+        used_bytes: of memory, the most so far on a GPU.
         curves: points to draw at `step`, by name: "loss" and "lr" (at most about 500 in all), and after an
             evaluation each metric of each group, as "abs_rel/mixed". A resumed run may repeat points.
     """
@@ -62,6 +58,8 @@ class Progress:
     loss: float | None
     lr: float
     seconds_left: float | None
+    images_per_second: float
+    used_bytes: int
     curves: dict[str, float] = field(default_factory=dict)
 
 
@@ -82,8 +80,9 @@ class Outcome:
     Attributes:
         status: "done", or "stopped" (call `finetune` again with the same arguments to go on).
         checkpoint: folder of the best weights; None if stopped before the first epoch was measured.
-        metrics: {"base": Groups, "tuned": Groups, "best_epoch", "improved", "validated_on"}; what isn't known
-            yet is left out. "improved" is whether the best epoch has a lower AbsRel than the base.
+        metrics: {"base": Groups, "tuned": Groups, "best_epoch", "best_by", "improved", "sharp_worse", "ended_early",
+            "validated_on"}; what isn't known yet is left out. "improved": the best epoch is better than the base by
+            the recipe's metric. "sharp_worse": on sharp frames its AbsRel has risen by more than the recipe allows.
     """
 
     status: Literal["done", "stopped"]
@@ -104,8 +103,9 @@ def finetune(
     """Fine-tune `base` on the samples, or go on where an earlier call in `out` was stopped or killed.
 
     The base is measured first, then the model after each epoch; `out`/checkpoint gets the weights of the
-    epoch with the lowest AbsRel over the validation variants. On a CPU the same
-    arguments give the same weights, however often the run was interrupted.
+    epoch that is best by the recipe's metric over the validation variants. On a CPU the same arguments give the same
+    weights, however often the run was interrupted. Started by `accelerate launch`, all its processes call this with
+    the same arguments and share each batch; `out` must be one folder for all of them.
 
     Args:
         base: as for `load_estimator`.
@@ -126,56 +126,16 @@ def finetune(
     recipe = recipe if seed is None else replace(recipe, seed=seed)
     estimator = load_estimator(str(base))
     folder = RunFolder(out, _run_key(estimator, samples, recipe))
-    folder.sweep()
     if (notes := folder.finished()) is not None:
         return Outcome("done", folder.checkpoint, notes["metrics"])
-    run = _Run(estimator, samples, recipe, folder, control, device)
+    processes = join_processes()
+    if processes.first:
+        folder.sweep()
+    run = _Run(estimator, samples, recipe, folder, control, device, processes)
     status = run.work()
     checkpoint = run.publish(status, provenance or {})
+    leave_processes(processes)
     return Outcome(status, checkpoint, run.metrics())
-
-
-def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """The encoder at the recipe's rate, all else `head_lr_factor` times faster.
-
-    Each group holds its "factor", by which `learning_rate` is multiplied at each step.
-    """
-    encoder = getattr(model, "backbone", None) or getattr(model, getattr(model, "base_model_prefix", ""), None)
-    inside = {id(parameter) for parameter in encoder.parameters()} if encoder is not None else set()
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    parts = [
-        ([p for p in trained if id(p) in inside], 1.0),
-        ([p for p in trained if id(p) not in inside], recipe.head_lr_factor),
-    ]
-    return [{"params": params, "factor": factor, "lr": recipe.lr * factor} for params, factor in parts if params]
-
-
-def training_loss(recipe: Recipe, kind: DepthKind, prediction: Tensor, batch: Batch) -> Tensor:
-    """The recipe's loss of a prediction of any kind, in inverse depth.
-
-    SiLog doesn't ignore scale wholly. A model of metres is held to metres; a relative one to each target over
-    its own maximum, in (0, 1], which its head learns first; sky has no logarithm and is left out.
-
-    Args:
-        recipe: names the loss.
-        kind: of the prediction.
-        prediction: (B, h, w); resized to the targets if need be.
-        batch: on the same device.
-    """
-    prediction, target, mask = prediction.float(), batch.inverse_depth, batch.mask
-    if prediction.shape != target.shape:
-        prediction = nn.functional.interpolate(
-            prediction[:, None], target.shape[1:], mode="bilinear", align_corners=True
-        )[:, 0]
-    if kind == "depth_m":
-        prediction = 1 / prediction.clamp(min=1e-3)
-    if recipe.loss == "ssi+gradient":
-        edges = gradient_loss(prediction, target, mask)
-        return ssi_loss(prediction, target, mask) + recipe.gradient_weight * edges
-    mask = mask & (target > 0)
-    if kind == "affine_inverse_depth":
-        target = target / (target * mask).amax((1, 2), keepdim=True).clamp(min=1e-6)
-    return silog_loss(prediction, target, mask)
 
 
 class _Run:
@@ -189,73 +149,92 @@ class _Run:
         folder: RunFolder,
         control: Control,
         device: str | None,
+        processes: Processes,
     ) -> None:
         train = [sample for sample in samples if sample.split == "train"]
         held_out = [sample for sample in samples if sample.split == "val"]
         if not train:
             raise InputError(f"0 of {len(samples)} samples are for training: accept more samples.")
         self.estimator, self.recipe, self.folder, self.control = estimator, recipe, folder, control
-        self.model = estimator.model.to(device or estimator.model.device)
+        self.processes = processes
+        model = estimator.model.to(device or estimator.model.device)
+        self.trainer = Trainer(model, estimator.kind, recipe, processes)
         items = blurred_items(train, recipe) + (sharp_items(train) if recipe.include_sharp else [])
-        self.data = TrainingSet(items, recipe, estimator.processor.image_mean, estimator.processor.image_std)
-        self.blurred = blurred_items(held_out or train, recipe)
-        self.sharp = sharp_items(held_out or train)
+        normal = estimator.processor.image_mean, estimator.processor.image_std
+        self.data = TrainingSet(items, recipe, *normal, ExampleCache(folder.cache), processes)
+        measured = held_out or train
+        self.validation = Validation(
+            blurred_items(measured, recipe), sharp_items(measured), processes, folder.save_probe
+        )
         self.validated_on = _validated_on(train, held_out)
         self.counts = {"train": len(train), "val": len(held_out), "train_items": len(items)}
         self.steps = recipe.epochs * self.data.steps
         self.drawn_every = max(1, self.steps // CURVE_POINTS)
-        self.optimizer = _optimizer(self.model, recipe)
-        self.position = folder.restore(self.model, self.optimizer)
+        self.position = folder.restore(self.trainer)
         self.pace = _Pace()
+        self.saved_at = time.monotonic()
 
     def work(self) -> Literal["done", "stopped"]:
         """Measure and train in turn until the end, or until told to stop."""
-        while not self._complete():
-            if self.control.should_stop():
-                self.folder.save(self.model, self.optimizer, self.position)
-                return "stopped"
-            if self._measure_due():
-                self._measure()
-            else:
-                self._train_step()
+        with ThreadPoolExecutor(1, "batches") as ahead:
+            batches = _Ahead(self.data, self.steps, ahead)
+            while not self._complete():
+                if self.processes.agreed(self.control.should_stop()):
+                    self._save()
+                    return "stopped"
+                if self._measure_due():
+                    self._measure()
+                else:
+                    self._train_step(batches)
         return "done"
 
     def metrics(self) -> dict[str, Any]:
         """What `Outcome.metrics` says."""
         history, best = self.position.history, self.position.best_epoch
-        known: dict[str, Any] = {"validated_on": self.validated_on}
+        known: dict[str, Any] = {"validated_on": self.validated_on, "best_by": self.recipe.best_by}
         if history:
             known["base"] = history[0]["metrics"]
         if best is not None:
             tuned = history[best]["metrics"]
-            improved = _is_better(tuned, known["base"])
-            known |= {"tuned": tuned, "best_epoch": best, "improved": improved}
+            known |= {
+                "tuned": tuned,
+                "best_epoch": best,
+                "improved": self._is_better(tuned, known["base"]),
+                "sharp_worse": self._is_worse_on_sharp(tuned),
+                "ended_early": self._tired(),
+            }
         return known
 
     def publish(self, status: str, provenance: dict[str, Any]) -> Path | None:
         """Write the checkpoint of the best epoch, if there is one; a run that is done needs nothing else."""
         if self.position.best_epoch is None:
             return None
-        self.folder.load_best(self.model, self.position.best_epoch)
-        notes = {
-            "kind": self.estimator.kind,
-            "status": status,
-            "base": {"name": self.estimator.name, "revision": self.estimator.revision},
-            "recipe": self.recipe.as_dict(),
-            "seed": self.recipe.seed,
-            "samples": self.counts,
-            "provenance": provenance,
-            "metrics": self.metrics(),
-            "history": self.position.history,
-            "code_version": __version__,
-        }
-        path = self.folder.publish(self.model, self.estimator.processor, notes)
-        if status == "done":
-            self.folder.clear()
-        return path
+        if self.processes.first:
+            self.folder.load_best(self.trainer.model, self.position.best_epoch)
+            notes = {
+                "kind": self.estimator.kind,
+                "status": status,
+                "base": {"name": self.estimator.name, "revision": self.estimator.revision},
+                "recipe": self.recipe.as_dict(),
+                "seed": self.recipe.seed,
+                "samples": self.counts,
+                "provenance": provenance,
+                "metrics": self.metrics(),
+                "history": self.position.history,
+                "code_version": __version__,
+            }
+            self.folder.publish(self.trainer.model, self.estimator.processor, notes)
+            if status == "done":
+                self.folder.clear()
+        return self.folder.checkpoint
 
     def _complete(self) -> bool:
-        return self.position.step == self.steps and not self._measure_due()
+        return not self._measure_due() and (self.position.step == self.steps or self._tired())
+
+    def _tired(self) -> bool:
+        """Whether so many epochs brought nothing that the rest is left."""
+        epoch, best = len(self.position.history) - 1, self.position.best_epoch
+        return bool(self.recipe.patience) and best is not None and epoch - best >= self.recipe.patience
 
     def _measure_due(self) -> bool:
         epochs_done, inside = divmod(self.position.step, self.data.steps)
@@ -264,92 +243,95 @@ class _Run:
     def _measure(self) -> None:
         """Evaluate the model as it is; keep it if it is the best; save. Told to stop, leave it all undone."""
         position, epoch, started = self.position, len(self.position.history), time.monotonic()
-        groups = self._evaluate()
+        activity = f"measuring epoch {epoch}" if epoch else "measuring the base model"
+        groups = self.validation.measure(self.estimator, epoch, lambda: self._goes_on(activity))
         if groups is None:
             return
         self.pace.measured(time.monotonic() - started)
         losses = position.epoch_losses
         loss = sum(losses) / len(losses) if losses else None
-        row = {"epoch": epoch, "step": position.step, "loss": loss, "metrics": groups}
-        position.history.append(row)
+        position.history.append({"epoch": epoch, "step": position.step, "loss": loss, "metrics": groups})
         position.epoch_losses = []
         if epoch > 0 and self._is_best(groups):
             position.best_epoch = epoch
-            self.folder.save_best(self.model, epoch)
-        self.folder.save(self.model, self.optimizer, position)
+            if self.processes.first:
+                self.folder.save_best(self.trainer.model, epoch)
+        self._save()
         curves = {f"{key}/{name}": value for name, group in groups.items() for key, value in group.items()}
         self._report("training", loss, curves)
 
+    def _goes_on(self, activity: str) -> bool:
+        """Told after each picture that was measured. Several processes can't agree here: they have unlike shares."""
+        self._report(activity, None, {})
+        return self.processes.count > 1 or not self.control.should_stop()
+
     def _is_best(self, groups: Groups) -> bool:
         best = self.position.best_epoch
-        if best is None:
-            return True
-        return _is_better(groups, self.position.history[best]["metrics"])
+        return best is None or self._is_better(groups, self.position.history[best]["metrics"])
 
-    def _evaluate(self) -> Groups | None:
-        """Mean metrics by group of the validation images, each at its own size; None if told to stop."""
-        self.model.eval()
-        epoch = len(self.position.history)
-        activity = f"measuring epoch {epoch}" if epoch else "measuring the base model"
-        rows: dict[str, list[dict[str, float]]] = {}
-        for item, is_sharp in [(item, False) for item in self.blurred] + [(item, True) for item in self.sharp]:
-            for name, values in self._measure_item(item).items():
-                if not is_sharp:
-                    rows.setdefault(name, []).append(values)
-                elif name == "all":
-                    rows.setdefault("sharp", []).append(values)
-            self._report(activity, None, {})
-            if self.control.should_stop():
-                return None
-        return {name: mean_metrics(values) for name, values in rows.items()}
+    def _is_better(self, groups: Groups, so_far: Groups) -> bool:
+        gain = groups["all"][self.recipe.best_by] - so_far["all"][self.recipe.best_by]
+        higher = next(metric.better for metric in METRICS if metric.key == self.recipe.best_by) == "higher"
+        return gain > 0 if higher else gain < 0
 
-    def _measure_item(self, item: Item) -> Groups:
-        example = read_example(item)
-        prediction = self.estimator.predict_inverse(example.rgb)
-        try:
-            return metrics_by_region(prediction, example.inverse_depth, example.regions)
-        except InputError as error:
-            raise InputError(f"Sample {item.id} can't be measured: {error} Reject it.") from error
+    def _is_worse_on_sharp(self, groups: Groups) -> bool:
+        base = self.position.history[0]["metrics"]
+        return groups["sharp"]["abs_rel"] - base["sharp"]["abs_rel"] > self.recipe.sharp_tolerance
 
-    def _train_step(self) -> None:
+    def _train_step(self, batches: _Ahead) -> None:
         position, recipe, started = self.position, self.recipe, time.monotonic()
-        epoch, inside = divmod(position.step, self.data.steps)
         torch.manual_seed(recipe.seed * 1_000_003 + position.step)  # a resumed dropout falls the same way
-        self.model.train()
-        device = self.model.device
-        batch = self.data.batch(epoch, inside).to(device)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, position.step, self.steps) * group["factor"]
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            prediction = self.model(pixel_values=batch.pixel_values).predicted_depth
-        loss = training_loss(recipe, self.estimator.kind, prediction, batch)
-        value = loss.item()
+        rate = learning_rate(recipe, position.step, self.steps)
+        value = self.trainer.step(batches.take(position.step), rate)
         if not math.isfinite(value):
             raise BlurdepthError(
                 f"The loss became {value} at step {position.step + 1}: use a lower lr than {recipe.lr:g}, "
                 "or another base model."
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
         position.step += 1
         position.epoch_losses.append(value)
         self.pace.stepped(time.monotonic() - started)
         curves = {}
         if position.step % self.drawn_every == 0:
             recent = position.epoch_losses[-self.drawn_every :]
-            curves = {
-                "loss": sum(recent) / len(recent),
-                "lr": learning_rate(recipe, position.step, self.steps),
-            }
+            curves = {"loss": sum(recent) / len(recent), "lr": learning_rate(recipe, position.step, self.steps)}
         self._report("training", value, curves)
+        if self.processes.agreed(time.monotonic() - self.saved_at > SAVE_EVERY_S):
+            self._save()
+
+    def _save(self) -> None:
+        if self.processes.first:
+            self.folder.save(self.trainer, self.position)
+        self.saved_at = time.monotonic()
 
     def _report(self, activity: str, loss: float | None, curves: dict[str, float]) -> None:
+        if not self.processes.first:
+            return
         step, epochs = self.position.step, self.recipe.epochs
         begun = min(-(-step // self.data.steps), epochs)
         left = self.pace.left(self.steps - step, epochs + 1 - len(self.position.history))
         rate = learning_rate(self.recipe, step, self.steps)
-        self.control.report(Progress(activity, step, self.steps, begun, epochs, loss, rate, left, curves))
+        speed = self.pace.steps_per_second * self.recipe.batch if activity == "training" else 0.0
+        used = _used_bytes(self.trainer.model.device)
+        self.control.report(Progress(activity, step, self.steps, begun, epochs, loss, rate, left, speed, used, curves))
+
+
+class _Ahead:
+    """Batches, each of which is made while the one before is learned from."""
+
+    def __init__(self, data: TrainingSet, steps: int, pool: ThreadPoolExecutor) -> None:
+        self._data, self._steps, self._pool = data, steps, pool
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def take(self, step: int) -> Batch:
+        """The batch of a step, counted over all epochs."""
+        made = self._next[1].result() if self._next and self._next[0] == step else self._make(step)
+        if step + 1 < self._steps:
+            self._next = step + 1, self._pool.submit(self._make, step + 1)
+        return made
+
+    def _make(self, step: int) -> Batch:
+        return self._data.batch(*divmod(step, self._data.steps))
 
 
 class _Pace:
@@ -358,6 +340,10 @@ class _Pace:
     def __init__(self) -> None:
         self._seconds, self._steps = 0.0, 0
         self._evaluation = 0.0
+
+    @property
+    def steps_per_second(self) -> float:
+        return self._steps / self._seconds if self._seconds else 0.0
 
     def stepped(self, seconds: float) -> None:
         self._seconds, self._steps = self._seconds + seconds, self._steps + 1
@@ -372,13 +358,10 @@ class _Pace:
         return steps * self._seconds / self._steps + evaluations * self._evaluation
 
 
-def _is_better(groups: Groups, so_far: Groups) -> bool:
-    return groups["all"][BEST_BY] < so_far["all"][BEST_BY]
-
-
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameter_groups(model, recipe), lr=recipe.lr, weight_decay=recipe.weight_decay)
+def _used_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return int(psutil.Process().memory_info().rss)
 
 
 def _validated_on(train: Sequence[TrainingSample], held_out: Sequence[TrainingSample]) -> str:
@@ -390,4 +373,4 @@ def _validated_on(train: Sequence[TrainingSample], held_out: Sequence[TrainingSa
 
 def _run_key(estimator: Estimator, samples: Sequence[TrainingSample], recipe: Recipe) -> str:
     rows = [[sample.id, sample.frame_id, sample.split] for sample in samples]
-    return content_hash(json.dumps([estimator.revision, recipe.as_dict(), rows]).encode())
+    return content_hash(json.dumps([estimator.revision, recipe.identity(), rows]).encode())

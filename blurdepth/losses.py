@@ -7,6 +7,8 @@ also under autocast, and with a gradient through the alignment.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -14,8 +16,16 @@ GRADIENT_SCALES = 4
 _MIN_CORRELATION = 0.25
 _TINY = 1e-12
 
+Total = Callable[[Tensor], Tensor]
+"""Sums over all processes that share a batch; see `Processes.total`."""
 
-def ssi_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+
+def alone(values: Tensor) -> Tensor:
+    """The total where one process has the whole batch."""
+    return values
+
+
+def ssi_loss(prediction: Tensor, target: Tensor, mask: Tensor, total: Total = alone) -> Tensor:
     """Scale-and-shift-invariant L1.
 
     Each prediction is laid on its target by least squares (`align`); the mean absolute residual is counted in
@@ -25,6 +35,7 @@ def ssi_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         prediction: (B, H, W) affine inverse depth, larger = nearer.
         target: (B, H, W) inverse depth in any unit.
         mask: (B, H, W) bool, or a weight for each pixel.
+        total: for a batch that several processes share.
 
     Returns:
         A scalar >= 0: 0 is right up to scale and shift, about 1 is no better than a constant.
@@ -33,10 +44,10 @@ def ssi_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     the residual's absolute value.
     """
     residual, weight = _residual(prediction, target, mask)
-    return _image_mean(_weighted_mean(residual.abs(), weight), weight)
+    return _image_mean(_weighted_mean(residual.abs(), weight), weight, total)
 
 
-def gradient_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+def gradient_loss(prediction: Tensor, target: Tensor, mask: Tensor, total: Total = alone) -> Tensor:
     """Multi-scale gradient matching: edges in the right places, flat where the target is flat.
 
     The prediction is aligned by the same rule as in `ssi_loss`; the residual's steps between valid neighbours
@@ -46,6 +57,7 @@ def gradient_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         prediction: (B, H, W) affine inverse depth as the model gives it, larger = nearer.
         target: (B, H, W) inverse depth in any unit.
         mask: (B, H, W) bool, or a weight for each pixel.
+        total: for a batch that several processes share.
 
     Returns:
         A scalar >= 0.
@@ -53,15 +65,20 @@ def gradient_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     Source: Ranftl et al., "Towards Robust Monocular Depth Estimation" (TPAMI 2022), equation 11.
     """
     residual, weight = _residual(prediction, target, mask)
-    total = residual.new_zeros(len(residual))
+    steps = residual.new_zeros(len(residual))
     for scale in range(GRADIENT_SCALES):
         step = 2**scale
-        total = total + _mean_step(residual[:, ::step, ::step], weight[:, ::step, ::step])
-    return _image_mean(total, weight)
+        steps = steps + _mean_step(residual[:, ::step, ::step], weight[:, ::step, ::step])
+    return _image_mean(steps, weight, total)
 
 
 def silog_loss(
-    prediction: Tensor, target: Tensor, mask: Tensor, variance_focus: float = 0.5, floor: float = 1e-3
+    prediction: Tensor,
+    target: Tensor,
+    mask: Tensor,
+    total: Total = alone,
+    variance_focus: float = 0.5,
+    floor: float = 1e-3,
 ) -> Tensor:
     """Scale-invariant log loss over the whole batch: sqrt(mean(g^2) - variance_focus * mean(g)^2).
 
@@ -72,6 +89,7 @@ def silog_loss(
         prediction: (B, H, W), >= 0, in the target's unit.
         target: (B, H, W), > 0 where valid.
         mask: (B, H, W) bool, or a weight for each pixel.
+        total: for a batch that several processes share.
         variance_focus: 0 is the plain log RMSE, 1 ignores a common scale.
         floor: in the target's unit, far below its smallest value that matters.
 
@@ -80,9 +98,8 @@ def silog_loss(
     """
     prediction, target, weight = _clean(prediction, target, mask)
     gap = torch.log(target.clamp(min=0) + floor) - torch.log(prediction.clamp(min=0) + floor)
-    total = weight.sum().clamp(min=_TINY)
-    mean = (weight * gap).sum() / total
-    mean_square = (weight * gap.square()).sum() / total
+    sums = total(torch.stack([weight.sum(), (weight * gap).sum(), (weight * gap.square()).sum()]))
+    mean, mean_square = sums[1:] / sums[0].clamp(min=_TINY)
     # The root's slope is infinite at 0: a perfect prediction must not give NaN.
     return torch.sqrt((mean_square - variance_focus * mean.square()).clamp(min=1e-10))
 
@@ -149,7 +166,8 @@ def _mean_step(residual: Tensor, weight: Tensor) -> Tensor:
     return total
 
 
-def _image_mean(values: Tensor, weight: Tensor) -> Tensor:
+def _image_mean(values: Tensor, weight: Tensor, total: Total) -> Tensor:
     """The mean of (B,) values over the images that have a valid pixel; 0 if none has."""
     filled = (weight.sum((1, 2)) > 0).float()
-    return (values * filled).sum() / filled.sum().clamp(min=1)
+    value, count = total(torch.stack([(values * filled).sum(), filled.sum()]))
+    return value / count.clamp(min=1)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from blurdepth.dataset import SplitRule
 from blurdepth.errors import InputError, NotFoundError
+from blurdepth.metrics import METRICS
 
 PRESET_FOLDER = Path(__file__).parent / "presets"
 PRESETS = ("quick", "blur-aware", "paper")
+_LISTS: dict[str, tuple[tuple[type, ...], str]] = {
+    "crop": ((int,), "[height, width] in pixels"),
+    "region_weights": ((int, float), "[static, blurred, mixed] of numbers"),
+}
 PATCH = 14
 """Pixels of a patch of Depth Anything V2: crops are multiples of it."""
 
 Target = Literal["mean_inverse_depth", "mid_exposure"]
 Loss = Literal["ssi+gradient", "silog"]
 Optimizer = Literal["adam", "adamw"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,16 @@ class Recipe:
         val_share: share of the samples that is held out; with 0 the training samples are measured instead.
         weight_decay: of the optimizer.
         seed: of the order, the crops and the flips.
+        region_weights: how much a static, a blurred and a mixed pixel count in the loss.
+        freeze_encoder: only the head learns.
+        micro_batch: samples that are in memory at a time; their gradients are summed until the batch is through.
+            0 = the whole batch at once.
+        checkpointing: less memory for the encoder's activations, which are then computed twice.
+        precision: of the arithmetic on CUDA; "auto" is bfloat16 where the GPU has it, else float16. Elsewhere it is
+            float32.
+        best_by: the metric by which the best epoch is chosen, over all validation variants.
+        patience: epochs without a better one after which training ends; 0 = never before the last.
+        sharp_tolerance: by how much the AbsRel on sharp frames may rise before the result is marked as worse there.
     """
 
     name: str
@@ -66,6 +82,14 @@ class Recipe:
     val_share: float
     weight_decay: float
     seed: int = 0
+    region_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    freeze_encoder: bool = False
+    micro_batch: int = 0
+    checkpointing: bool = False
+    precision: Precision = "auto"
+    best_by: str = "abs_rel"
+    patience: int = 0
+    sharp_tolerance: float = 0.02
 
     def __post_init__(self) -> None:
         """Refuse values that can't be trained with.
@@ -85,20 +109,31 @@ class Recipe:
             raise self._wrong("val_share", "use a share from 0 to 0.5")
         if not 0 <= self.weight_decay < 1:
             raise self._wrong("weight_decay", "use a number from 0 up to 1")
-        for name in ("gradient_weight", "warmup_steps"):
+        for name in ("gradient_weight", "warmup_steps", "micro_batch", "patience", "sharp_tolerance"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise self._wrong(name, "use a number from 0")
         if not 0 <= self.seed < 2**31:
             raise self._wrong("seed", f"use a number from 0 to {2**31 - 1}")
         if len(self.crop) != 2 or any(side < PATCH or side % PATCH for side in self.crop):
             raise self._wrong("crop", f"use a height and a width that are multiples of {PATCH}")
+        weights = self.region_weights
+        if len(weights) != 3 or not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+            raise self._wrong("region_weights", "use three numbers from 0, not all 0: static, blurred, mixed")
 
     def _wrong(self, name: str, mend: str) -> InputError:
         return InputError(f"Recipe {self.name}: {name} = {getattr(self, name)!r}: {mend}.")
 
     def as_dict(self) -> dict[str, Any]:
         """All values as JSON knows them."""
-        return {**asdict(self), "crop": list(self.crop)}
+        return {**asdict(self), "crop": list(self.crop), "region_weights": list(self.region_weights)}
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this recipe from others.
+
+        Values at their defaults are left out, so that it stays the same when recipes get new ones.
+        """
+        usual = {each.name: each.default for each in fields(self)}
+        return {name: value for name, value in self.as_dict().items() if getattr(self, name) != usual[name]}
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -136,7 +171,8 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     known = {field.name for field in fields(Recipe)}
     if unknown := sorted(set(values) - known):
         raise InputError(f"Recipe key {unknown[0]!r} is unknown: the keys are {', '.join(sorted(known))}.")
-    if missing := sorted(known - set(values) - {"seed"}):
+    needed = {field.name for field in fields(Recipe) if field.default is MISSING}
+    if missing := sorted(needed - set(values)):
         raise InputError(f"Recipe key {missing[0]!r} is missing: take its line over from a preset.")
     types = get_type_hints(Recipe)
     return Recipe(**{name: _typed(name, value, types[name]) for name, value in values.items()})
@@ -161,15 +197,18 @@ def _choices() -> dict[str, tuple[str, ...]]:
         "loss": get_args(Loss),
         "optimizer": get_args(Optimizer),
         "split": get_args(SplitRule),
+        "precision": get_args(Precision),
+        "best_by": tuple(metric.key for metric in METRICS),
     }
 
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """`value` as the field needs it: TOML's 1 is a float where one is wanted, its list a tuple."""
-    if name == "crop":
-        if isinstance(value, (list, tuple)) and all(type(side) is int for side in value):
+    if name in _LISTS:
+        kinds, words = _LISTS[name]
+        if isinstance(value, (list, tuple)) and all(type(each) in kinds for each in value):
             return tuple(value)
-        raise InputError(f"Recipe key 'crop' = {value!r}: use a list [height, width] in pixels.")
+        raise InputError(f"Recipe key {name!r} = {value!r}: use a list {words}.")
     wanted = {int: (int,), float: (int, float), bool: (bool,)}.get(kind, (str,))
     if type(value) not in wanted:
         what = {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "a text")

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blurdepth.dataset import TrainingSample
-from blurdepth.depth import INVALID, Map
+from blurdepth.depth import BLURRED, INVALID, MIXED, STATIC, Map
 from blurdepth.errors import InputError
+from blurdepth.example_cache import Example, ExampleCache
 from blurdepth.files import read_array
 from blurdepth.images import Rgb, read_image
 from blurdepth.metrics import Regions
+from blurdepth.processes import Processes
 from blurdepth.recipe import Recipe
-
-CACHE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -35,25 +35,33 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Example:
-    """An item in memory: rgb (H, W, 3) uint8 sRGB, inverse depth (H, W) float32 1/m, regions (H, W) uint8."""
-
-    rgb: Rgb
-    inverse_depth: Map
-    regions: Regions
-
-
-@dataclass(frozen=True)
 class Batch:
-    """Tensors of one step: pixel_values (B, 3, H, W), normalised; inverse_depth in 1/m and mask (B, H, W)."""
+    """Tensors of one step.
+
+    Attributes:
+        pixel_values: (B, 3, H, W) float32, normalised.
+        inverse_depth: (B, H, W) float32 1/m.
+        weight: (B, H, W) float32, how much each pixel counts; 0 where there is no target.
+    """
 
     pixel_values: Tensor
     inverse_depth: Tensor
-    mask: Tensor
+    weight: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        return Batch(self.pixel_values.to(device), self.inverse_depth.to(device), self.mask.to(device))
+        return Batch(*(part.to(device, non_blocking=True) for part in self._parts()))
+
+    def split(self, size: int) -> list[Batch]:
+        """In pieces of `size` images."""
+        return [Batch(*piece) for piece in zip(*(torch.split(part, size) for part in self._parts()), strict=True)]
+
+    def filled(self) -> int:
+        """How many images have a pixel that counts."""
+        return int((self.weight.sum((1, 2)) > 0).sum())
+
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.pixel_values, self.inverse_depth, self.weight
 
 
 def blurred_items(samples: Sequence[TrainingSample], recipe: Recipe) -> list[Item]:
@@ -97,21 +105,32 @@ def read_example(item: Item) -> Example:
 class TrainingSet:
     """Batches in an order, with crops and flips, that follow from (seed, epoch, index) alone.
 
-    So a run that is stopped and resumed sees the same data as one that isn't. Resized examples stay in memory
-    up to `CACHE_BYTES`; what doesn't fit is read again each epoch.
+    So a run that is stopped and resumed sees the same data as one that isn't.
 
     Args:
         items: what to learn from.
-        recipe: gives crop, batch and seed.
+        recipe: gives crop, batch, weights and seed.
         mean, std: of each channel of sRGB values in [0, 1], by which the model wants its input normalised.
+        cache: keeps the resized examples.
+        processes: with whom batches are shared.
     """
 
-    def __init__(self, items: Sequence[Item], recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        items: Sequence[Item],
+        recipe: Recipe,
+        mean: Sequence[float],
+        std: Sequence[float],
+        cache: ExampleCache | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         self._items = list(items)
         self._recipe = recipe
         self._mean, self._std = np.array(mean, np.float32), np.array(std, np.float32)
-        self._cache: dict[int, Example] = {}
-        self._cached_bytes = 0
+        self._cache = cache or ExampleCache(None)
+        self._processes = processes or Processes()
+        self._weights = np.zeros(INVALID + 1, np.float32)
+        self._weights[[STATIC, BLURRED, MIXED]] = recipe.region_weights
 
     @property
     def steps(self) -> int:
@@ -119,20 +138,30 @@ class TrainingSet:
         return math.ceil(len(self._items) / self._recipe.batch)
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """Batch `step` (from 0) of `epoch` (from 0).
+        """Batch `step` (from 0) of `epoch` (from 0), of which this process has its share.
+
+        All processes get the same number of images; one that adds nothing, with weight 0, fills up a share.
 
         Raises:
             InputError: a file can't be read.
         """
         order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(self._items))
         start = step * self._recipe.batch
-        chosen = [self._augmented(epoch, int(index)) for index in order[start : start + self._recipe.batch]]
+        everybody = order[start : start + self._recipe.batch].tolist()
+        mine = self._processes.own(everybody)
+        chosen = [self._augmented(epoch, index) for index in mine or everybody[:1]]
+        weight = np.stack([self._weights[example.regions] for example in chosen])
+        if not mine:
+            weight[:] = 0
+        padding = math.ceil(len(everybody) / self._processes.count) - len(chosen)
+        chosen += chosen[:1] * padding
+        weight = np.concatenate([weight, np.zeros_like(weight[:1]).repeat(padding, axis=0)])
         rgb = np.stack([example.rgb for example in chosen]).astype(np.float32) / 255
         pixel_values = ((rgb - self._mean) / self._std).transpose(0, 3, 1, 2)
         return Batch(
             torch.from_numpy(np.ascontiguousarray(pixel_values)),
             torch.from_numpy(np.stack([example.inverse_depth for example in chosen])),
-            torch.from_numpy(np.stack([example.regions for example in chosen]) != INVALID),
+            torch.from_numpy(weight),
         )
 
     def _augmented(self, epoch: int, index: int) -> Example:
@@ -147,14 +176,7 @@ class TrainingSet:
         return Example(example.rgb[window], example.inverse_depth[window], example.regions[window])
 
     def _resized(self, index: int) -> Example:
-        if index in self._cache:
-            return self._cache[index]
-        example = cover(read_example(self._items[index]), self._recipe.crop)
-        size = example.rgb.nbytes + example.inverse_depth.nbytes + example.regions.nbytes
-        if self._cached_bytes + size <= CACHE_BYTES:
-            self._cache[index] = example
-            self._cached_bytes += size
-        return example
+        return self._cache.get(index, lambda: cover(read_example(self._items[index]), self._recipe.crop))
 
 
 def cover(example: Example, crop: tuple[int, int]) -> Example:

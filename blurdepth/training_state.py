@@ -23,10 +23,12 @@ from torch import Tensor
 
 from blurdepth.errors import InputError, StorageError
 from blurdepth.files import storage_error, write_atomically
+from blurdepth.training_step import Trainer
 
 STATE = "state.safetensors"
 CHECKPOINT = "checkpoint"
 NOTES = "blurdepth.json"
+PROBES = "probes"
 
 
 @dataclass
@@ -57,6 +59,8 @@ class RunFolder:
     def __init__(self, root: Path, key: str) -> None:
         self.root = root
         self.checkpoint = root / CHECKPOINT
+        self.cache = root / "cache"
+        self.probes = root / PROBES
         self._key = key
 
     def sweep(self) -> None:
@@ -64,21 +68,22 @@ class RunFolder:
         for path in self.root.glob(".part-*"):
             path.unlink(missing_ok=True)
 
-    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+    def save(self, trainer: Trainer, position: Position) -> None:
         """Keep all that a resume needs, and only the best weights that `position` names.
 
         Raises:
             StorageError: the disk is full, or the folder can't be written.
         """
-        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-        for index, values in optimizer.state_dict()["state"].items():
+        tensors = {f"model.{name}": value for name, value in trainer.model.state_dict().items()}
+        for index, values in trainer.optimizer.state_dict()["state"].items():
             tensors.update({f"optimizer.{index}.{name}": value for name, value in values.items()})
-        notes = {"key": self._key, "position": json.dumps(asdict(position))}
+        scaler = json.dumps(trainer.scaler.state_dict())
+        notes = {"key": self._key, "position": json.dumps(asdict(position)), "scaler": scaler}
         _write(self.root / STATE, tensors, notes)
         self._drop_best(but=position.best_epoch)
 
-    def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Position:
-        """Put the saved state, if there is one, into model and optimizer; returns how far it had come.
+    def restore(self, trainer: Trainer) -> Position:
+        """Put the saved state, if there is one, into what trains; returns how far it had come.
 
         Raises:
             InputError: the folder holds another fine-tune.
@@ -95,12 +100,13 @@ class RunFolder:
             raise StorageError(f"{path} can't be read ({error}): remove it to start the fine-tune anew.") from error
         if notes["key"] != self._key:
             raise InputError(f"{self.root} holds another fine-tune (other data, model or recipe): use another folder.")
-        model.load_state_dict(_with_prefix(tensors, "model."))
+        trainer.model.load_state_dict(_with_prefix(tensors, "model."))
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in _with_prefix(tensors, "optimizer.").items():
             index, entry = name.split(".", 1)
             state.setdefault(int(index), {})[entry] = value
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": state})
+        trainer.scaler.load_state_dict(json.loads(notes["scaler"]))
         return Position(**json.loads(notes["position"]))
 
     def save_best(self, model: torch.nn.Module, epoch: int) -> None:
@@ -139,6 +145,14 @@ class RunFolder:
             raise _storage_error(self.checkpoint, error) from error
         return self.checkpoint
 
+    def save_probe(self, name: str, png: bytes) -> None:
+        """Keep a picture of how the model does, for who watches.
+
+        Raises:
+            StorageError: the disk is full, or the folder can't be written.
+        """
+        write_atomically(self.probes / name, png)
+
     def finished(self) -> dict[str, Any] | None:
         """The notes of the checkpoint if this very fine-tune came to its end, else None."""
         path = self.checkpoint / NOTES
@@ -150,6 +164,7 @@ class RunFolder:
     def clear(self) -> None:
         """Remove what only a resume needs."""
         (self.root / STATE).unlink(missing_ok=True)
+        shutil.rmtree(self.cache, ignore_errors=True)
         self._drop_best(but=None)
 
     def _best(self, epoch: int) -> Path:

@@ -20,11 +20,12 @@ from blurdepth.dataset import TrainingSample
 from blurdepth.errors import BlurdepthError, InputError, StorageError
 from blurdepth.estimators import load_estimator
 from blurdepth.files import encode_array
-from blurdepth.finetune import Outcome, Progress, finetune, parameter_groups, training_loss
+from blurdepth.finetune import Outcome, Progress, finetune
 from blurdepth.images import encode_png
 from blurdepth.recipe import Recipe, learning_rate, load_recipe
 from blurdepth.training_data import Batch, Item, TrainingSet, cover, read_example
 from blurdepth.training_state import RunFolder, _storage_error
+from blurdepth.training_step import parameter_groups, training_loss
 from tests.conftest import write_tiny_model
 
 HEIGHT, WIDTH = 72, 112
@@ -139,7 +140,9 @@ def test_the_checkpoint_says_how_it_was_made(base: Path, samples: list[TrainingS
     assert (notes["seed"], notes["recipe"]["seed"], notes["status"]) == (7, 7, "done")
     assert notes["samples"] == {"train": 4, "val": 2, "train_items": 6}
     assert notes["metrics"] == outcome.metrics
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "probes"}
+    kept = {path.name for path in (tmp_path / "probes").iterdir()}
+    assert {"input-0.png", "target-0.png", "0000-0.png", "0001-0.png", "0001-1.png"} <= kept
 
 
 def test_base_and_tuned_are_measured_by_group(whole: Outcome) -> None:
@@ -249,6 +252,7 @@ FULL_DISK = """
 import errno, resource, signal, sys
 from pathlib import Path
 import torch
+from blurdepth.training_step import parameter_groups, training_loss
 from blurdepth.training_state import RunFolder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -334,7 +338,7 @@ def test_a_batch_follows_from_seed_epoch_and_step_alone(samples: list[TrainingSa
     items = [Item(sample.id, sample.image, sample.target, sample.regions) for sample in samples]
     first, second = (TrainingSet(items, recipe(), [0.5] * 3, [0.5] * 3) for _ in range(2))
     second.batch(0, 0)
-    for name in ("pixel_values", "inverse_depth", "mask"):
+    for name in ("pixel_values", "inverse_depth", "weight"):
         assert torch.equal(getattr(first.batch(3, 1), name), getattr(second.batch(3, 1), name))
     assert not torch.equal(first.batch(0, 0).pixel_values, first.batch(1, 0).pixel_values)
     assert first.batch(0, 0).pixel_values.shape == (4, 3, 56, 84)
@@ -348,7 +352,7 @@ def test_image_and_target_are_cropped_and_flipped_alike(samples: list[TrainingSa
     for epoch in range(4):
         batch = data.batch(epoch, 0)
         brightness = batch.pixel_values[:, 0] * 255 / 600
-        inside = batch.mask & (brightness > 0)
+        inside = (batch.weight > 0) & (brightness > 0)
         apart = (brightness - batch.inverse_depth).abs()[inside]
         assert apart.median() < 0.01
         assert not batch.mask.all()

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from blurdepth import __version__
 from blurdepth.camera import SHUTTERS
-from blurdepth.cli import commands
+from blurdepth.cli import commands, training
 from blurdepth.diffusion import DiffusionModels, PaintSettings
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import BUNDLED
@@ -24,6 +24,7 @@ from blurdepth.generation import BACKENDS, MAX_VARIANTS
 from blurdepth.recipe import PRESETS
 from blurdepth.shutter import MAX_FRAMES, MIN_FRAMES, SHAPES, USUAL_FRAMES
 from blurdepth.store.records import SAMPLE_STATUSES
+from blurdepth.trackers import TRACKERS
 
 _MOTION_EXAMPLE = (
     'MOTION.json, over the whole exposure: {"fov_x_deg": 80, "camera": {"translation_m": [0, 0, 1.2], '
@@ -166,11 +167,12 @@ def _add_curation_commands(add: Any) -> None:
 
 
 def _add_job_commands(add: Any) -> None:
-    finetune = _command(add, "finetune", commands.finetune, "fine-tune a depth model in the background")
-    finetune.add_argument("version", metavar="VERSION", help="a dataset version, such as v1")
-    finetune.add_argument("--base", default=BUNDLED, help="bundled, a job (j1), a folder, or a Hub id")
-    finetune.add_argument("--preset", default="quick", help=f"{', '.join(PRESETS)}, or a .toml file")
-    finetune.add_argument("--seed", type=int, default=0)
+    _add_training(_command(add, "finetune", commands.finetune, "fine-tune a depth model in the background"))
+    about = "fine-tune in the foreground, on all processes of `accelerate launch -m blurdepth train …`"
+    train = _command(add, "train", training.train, about)
+    _add_training(train)
+    train.add_argument("--out", type=Path, required=True, help="a folder of this run alone, the same for all processes")
+    train.add_argument("--tracker", default="", choices=("", *TRACKERS), help="draws the curves elsewhere, too")
 
     _command(add, "jobs", commands.jobs, "list background jobs")
     for name, run, about in (
@@ -180,3 +182,10 @@ def _add_job_commands(add: Any) -> None:
     ):
         _command(add, name, run, about).add_argument("job", metavar="JOB", help="such as j1")
     _command(add, "work", commands.work, "do queued jobs until none is left (the app starts this by itself)")
+
+
+def _add_training(command: argparse.ArgumentParser) -> None:
+    command.add_argument("version", metavar="VERSION", help="a dataset version, such as v1")
+    command.add_argument("--base", default=BUNDLED, help="bundled, a job (j1), a folder, or a Hub id")
+    command.add_argument("--preset", default="quick", help=f"{', '.join(PRESETS)}, or a .toml file")
+    command.add_argument("--seed", type=int, default=0)

@@ -116,9 +116,11 @@ class Results:
         return self.cards(shown, selected) if shown else gr.skip()
 
     def _card(self, sample: Sample, name: str, verdict: Verdict | None) -> html.Card:
-        # What was simulated is blurred as it should be; what was painted had to be looked at.
-        worth_saying = verdict and (can_repair(sample) or "blank" in verdict.reasons)
-        blur = verdict.short if verdict and worth_saying else f"blur {sample.scores.get('blur_px', 0):.0f} px"
+        blur = (
+            verdict.short
+            if verdict and _worth_saying(sample, verdict)
+            else f"blur {sample.scores.get('blur_px', 0):.0f} px"
+        )
         seed = f", seed {sample.provenance['seed']}" if "seed" in sample.provenance else ""
         title = f"{name}, {blur}, {sample.status}{seed}"
         return html.Card(sample.id, self.workspace.thumbnail(sample.image), title, sample.status, blur)
@@ -140,7 +142,7 @@ class Results:
     def _judged(self, sample_id: str) -> tuple[Any, ...]:
         """Values for verdict and repair."""
         verdict = self.workspace.store.verdicts.of([sample_id]).get(sample_id)
-        if verdict is None:
+        if verdict is None or not _worth_saying(self.workspace.store.samples.sample(sample_id), verdict):
             return "", gr.update(visible=False)
         return html.verdict(verdict), gr.update(visible=bool(self._failed([sample_id])))
 
@@ -186,3 +188,8 @@ class Results:
         frame = self.workspace.store.samples.frame(sample.frame_id)
         picture = frame.image if view == VIEWS[1] else sample.image
         return html.figure(self.workspace.pictures.path(picture), view)
+
+
+def _worth_saying(sample: Sample, verdict: Verdict) -> bool:
+    """What was simulated is blurred as it should be; what was painted had to be looked at."""
+    return can_repair(sample) or "blank" in verdict.reasons

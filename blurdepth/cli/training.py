@@ -1,0 +1,64 @@
+"""The fine-tune in the foreground: in one process, or in those that `accelerate launch` starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from argparse import Namespace
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from blurdepth.recipe import load_recipe
+from blurdepth.trackers import Tracker, open_tracker
+from blurdepth.workspace import Workspace, default_data_folder
+
+if TYPE_CHECKING:
+    from blurdepth.finetune import Progress
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+def train(args: Namespace) -> tuple[dict[str, Any], str]:
+    """Fine-tune in this process; interrupted, the same command goes on where it was."""
+    from blurdepth.finetune import finetune
+
+    workspace = Workspace(args.data or default_data_folder())
+    recipe = replace(load_recipe(args.preset), seed=args.seed)
+    samples = workspace.training_samples(args.version, recipe.split, recipe.val_share, recipe.seed)
+    version = workspace.store.versions.version(args.version)
+    provenance = {
+        "dataset_version": version.id,
+        "dataset_manifest": version.manifest,
+        "base": args.base,
+        "preset": recipe.name,
+    }
+    first = os.environ.get("RANK", "0") == "0"
+    named = args.tracker and first
+    tracker = open_tracker(args.tracker, f"blurdepth-{args.out.name}", args.out, recipe.as_dict()) if named else None
+    control = _Console(tracker)
+    base = workspace.resolve_model(args.base)
+    outcome = finetune(base, samples, recipe, args.out, control, provenance=provenance)
+    if tracker:
+        tracker.finish()
+    result = {"status": outcome.status, "checkpoint": str(outcome.checkpoint or ""), "metrics": outcome.metrics}
+    return result, f"{outcome.status}: {outcome.checkpoint}"
+
+
+class _Console:
+    """Says on standard error how far it is."""
+
+    def __init__(self, tracker: Tracker | None) -> None:
+        self._tracker, self._said_at = tracker, 0.0
+
+    def report(self, progress: Progress) -> None:
+        if self._tracker and progress.curves:
+            self._tracker.log(progress.curves, step=progress.step)
+        if progress.step == progress.steps or time.monotonic() - self._said_at > _SECONDS_BETWEEN_LINES:
+            self._said_at = time.monotonic()
+            loss = "" if progress.loss is None else f", loss {progress.loss:.4f}"
+            line = f"{progress.step} of {progress.steps} steps: {progress.activity}{loss}"
+            print(line, file=sys.stderr, flush=True)
+
+    def should_stop(self) -> bool:
+        return False
