@@ -45,4 +45,4 @@ def open_tracker(name: str, run: str, folder: Path, settings: dict[str, Any]) ->
     tracker.start()
     simple = {key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.items()}
     tracker.store_init_configuration(simple)
-    return tracker  # type: ignore[no-any-return]
+    return tracker

@@ -84,7 +84,7 @@ def choose_precision(recipe: Recipe, device: torch.device) -> torch.dtype:
             raise InputError(f"precision = {recipe.precision!r} needs a CUDA GPU, this is {device.type}: use 'auto'.")
         return torch.float32
     if recipe.precision != "auto":
-        return getattr(torch, recipe.precision)  # type: ignore[no-any-return]
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[recipe.precision]
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
@@ -151,6 +151,6 @@ def _prepare(model: Any, recipe: Recipe) -> None:
         encoder.requires_grad_(False)
     if recipe.checkpointing:
         try:
-            encoder.gradient_checkpointing_enable()  # type: ignore[operator]
+            encoder.activation_checkpointing_enable()  # type: ignore[operator]
         except (AttributeError, ValueError) as error:
             raise InputError(f"{type(model).__name__} can't do with checkpointing ({error}): leave it out.") from error

@@ -116,11 +116,9 @@ class Results:
         return self.cards(shown, selected) if shown else gr.skip()
 
     def _card(self, sample: Sample, name: str, verdict: Verdict | None) -> html.Card:
-        blur = (
-            verdict.short
-            if verdict and _worth_saying(sample, verdict)
-            else f"blur {sample.scores.get('blur_px', 0):.0f} px"
-        )
+        blur = f"blur {sample.scores.get('blur_px', 0):.0f} px"
+        if verdict and _worth_saying(sample, verdict):
+            blur = verdict.short
         seed = f", seed {sample.provenance['seed']}" if "seed" in sample.provenance else ""
         title = f"{name}, {blur}, {sample.status}{seed}"
         return html.Card(sample.id, self.workspace.thumbnail(sample.image), title, sample.status, blur)

@@ -1,0 +1,104 @@
+"""A step of training: micro-batches, frozen encoders, weights of regions, precision."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from blurdepth.errors import InputError
+from blurdepth.estimators import load_estimator
+from blurdepth.processes import Processes
+from blurdepth.recipe import Recipe, load_recipe
+from blurdepth.training_data import Batch
+from blurdepth.training_step import Trainer, choose_precision, encoder_of, training_loss
+from tests.conftest import write_tiny_model
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("base"))
+
+
+def recipe(**values: Any) -> Recipe:
+    return replace(load_recipe("quick"), crop=(56, 84), **values)
+
+
+def trainer(base: Path, **values: Any) -> Trainer:
+    estimator = load_estimator(str(base))
+    return Trainer(estimator.model, estimator.kind, recipe(**values), Processes())
+
+
+def batch(images: int = 4, empty: int | None = None) -> Batch:
+    random = torch.Generator().manual_seed(1)
+    weight = torch.ones(images, 56, 84)
+    if empty is not None:
+        weight[empty] = 0
+    target = torch.rand(images, 56, 84, generator=random) * 0.2 + 0.01
+    return Batch(torch.randn(images, 3, 56, 84, generator=random), target, weight)
+
+
+def gradients(trained: Trainer) -> torch.Tensor:
+    return torch.cat([each.grad.flatten() for each in trained.model.parameters() if each.grad is not None])
+
+
+@pytest.mark.parametrize("empty", [None, 3])
+@pytest.mark.parametrize("micro_batch", [1, 3])
+def test_micro_batches_learn_what_the_whole_batch_would(base: Path, micro_batch: int, empty: int | None) -> None:
+    whole, pieces = trainer(base), trainer(base, micro_batch=micro_batch)
+    given = batch(empty=empty)
+    assert pieces.step(given, 1e-4) == pytest.approx(whole.step(given, 1e-4), rel=1e-5)
+    # One by one they wouldn't do: the loss ignores shifts, so the last bias has a gradient of rounding alone.
+    apart = (gradients(pieces) - gradients(whole)).norm()
+    assert apart < 1e-4 * gradients(whole).norm()
+
+
+def test_a_frozen_encoder_stays_and_the_head_learns(base: Path) -> None:
+    trained = trainer(base, freeze_encoder=True, lr=1e-2, lr_min=0.0)
+    before = {name: value.clone() for name, value in trained.model.state_dict().items()}
+    trained.step(batch(), 1e-2)
+    encoder = encoder_of(trained.model)
+    assert encoder is not None
+    inside = {f"backbone.{name}" for name in encoder.state_dict()}
+    changed = {name for name, value in trained.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and not changed & inside
+    assert [group["factor"] for group in trained.optimizer.param_groups] == [1.0]  # quick's head has the same rate
+
+
+def test_checkpointing_gives_the_same_gradients(base: Path) -> None:
+    plain, saving = trainer(base), trainer(base, checkpointing=True)
+    assert saving.step(batch(), 1e-4) == pytest.approx(plain.step(batch(), 1e-4), rel=1e-6)
+    torch.testing.assert_close(gradients(saving), gradients(plain), rtol=1e-4, atol=1e-7)
+    assert any(getattr(module, "gradient_checkpointing", False) for module in saving.model.modules())
+
+
+def test_a_loss_that_is_no_number_changes_nothing(base: Path) -> None:
+    trained = trainer(base)
+    before = {name: value.clone() for name, value in trained.model.state_dict().items()}
+    given = batch()
+    given.pixel_values[0, 0, 0, 0] = float("nan")
+    assert not torch.isfinite(torch.tensor(trained.step(given, 1e-3)))
+    assert all(torch.equal(value, before[name]) for name, value in trained.model.state_dict().items())
+
+
+def test_a_pixel_of_weight_two_counts_as_two() -> None:
+    given = batch(1)
+    prediction = torch.rand(1, 56, 84, generator=torch.Generator().manual_seed(2))
+    given.weight[0, :, :42] = 2
+    doubled = torch.cat([each[..., :42] for each in (prediction, prediction)], dim=-1)
+    same = Batch(
+        given.pixel_values,
+        torch.cat([given.inverse_depth[..., :42]] * 2 + [given.inverse_depth[..., 42:]], dim=-1),
+        torch.ones(1, 56, 126),
+    )
+    both = torch.cat([doubled, prediction[..., 42:]], dim=-1)
+    plain = recipe(gradient_weight=0.0)
+    weighted = training_loss(plain, "affine_inverse_depth", prediction, given)
+    assert float(weighted) == pytest.approx(float(training_loss(plain, "affine_inverse_depth", both, same)), rel=1e-5)
+
+
+def test_half_precision_is_for_gpus() -> None:
+    assert choose_precision(recipe(), torch.device("cpu")) == torch.float32
+    with pytest.raises(InputError, match="precision = 'float16' needs a CUDA GPU"):
+        choose_precision(recipe(precision="float16"), torch.device("cpu"))
