@@ -1,0 +1,126 @@
+"""Several real processes that train one model, and one that is killed: the result is that of one undisturbed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from blurdepth.generation import GenerationRequest, generate
+from blurdepth.recipe import PRESET_FOLDER
+from blurdepth.workspace import Workspace
+from tests.conftest import street_frame
+
+PROMPT = "cars speeding past, driving 9 m/s in light fog"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A data folder with version v1: three variants of each of four frames."""
+    folder = tmp_path_factory.mktemp("data")
+    workspace = Workspace(folder)
+    for seed in range(4):
+        frame = workspace.add_frame(street_frame(seed), "street.png")
+        request = GenerationRequest(PROMPT, variants=3, model=str(tiny_model))
+        workspace.store.samples.decide([sample.id for sample in generate(workspace, frame, request)], "accept")
+    workspace.store.versions.snapshot()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quick preset in small steps, with batches that two processes can't share evenly."""
+    text = (PRESET_FOLDER / "quick.toml").read_text()
+    for old, new in (("epochs = 6", "epochs = 3"), ("[140, 462]", "[56, 84]"), ("batch = 4", "batch = 5")):
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path_factory.mktemp("recipe") / "small.toml"
+    path.write_text(text.replace("lr = 2e-5", "lr = 1e-3"))
+    return path
+
+
+def command(data: Path, base: Path, recipe: Path, out: Path) -> list[str]:
+    asked = ["--data", str(data), "--base", str(base), "--preset", str(recipe), "--out", str(out), "--json"]
+    return ["-m", "blurdepth", "train", "v1", *asked]
+
+
+def finish(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=300, env=environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+
+
+def history(out: Path) -> list[dict[str, Any]]:
+    notes: dict[str, Any] = json.loads((out / "checkpoint" / "blurdepth.json").read_text())
+    found: list[dict[str, Any]] = notes["history"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(data: Path, tiny_model: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fine-tune by one process."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    result = json.loads(finish(command(data, tiny_model, recipe, out)).stdout)
+    assert result["status"] == "done" and result["checkpoint"] == str(out / "checkpoint")
+    return out
+
+
+@pytest.mark.parametrize("loss", ["ssi+gradient", "silog"])
+def test_two_processes_by_accelerate_learn_what_one_learns(
+    data: Path, tiny_model: Path, recipe: Path, alone: Path, tmp_path: Path, loss: str
+) -> None:
+    own, single = tmp_path / "own.toml", alone
+    own.write_text(recipe.read_text().replace("ssi+gradient", loss))
+    if loss != "ssi+gradient":
+        single = tmp_path / "single"
+        finish(command(data, tiny_model, own, single))
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    mixed = ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
+    port = ["--main_process_port", "0"]
+    finish([*launch, *mixed, *port, *command(data, tiny_model, own, tmp_path / "two")])
+    first, second = history(single), history(tmp_path / "two")
+    assert [row["step"] for row in first] == [row["step"] for row in second]
+    for one, other in zip(first, second, strict=True):
+        if one["loss"] is not None:
+            assert other["loss"] == pytest.approx(one["loss"], abs=1e-3)
+        for group, values in one["metrics"].items():
+            assert other["metrics"][group]["abs_rel"] == pytest.approx(values["abs_rel"], abs=1e-3)
+
+
+def test_killed_at_random_steps_it_ends_with_the_same_weights_and_the_same_curve(
+    data: Path, tiny_model: Path, recipe: Path, alone: Path, tmp_path: Path
+) -> None:
+    chance, out = random.Random(3), tmp_path / "run"
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, *command(data, tiny_model, recipe, out)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        assert process.stderr is not None
+        assert "steps" in process.stderr.readline()
+        time.sleep(chance.uniform(0.2, 1.5))
+        assert process.poll() is None, "it ended before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+    finish(command(data, tiny_model, recipe, out))
+    assert history(out) == history(alone)
+    one, other = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (alone, out))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
