@@ -218,6 +218,7 @@ class _Run:
                 "recipe": self.recipe.as_dict(),
                 "seed": self.recipe.seed,
                 "samples": self.counts,
+                "processes": self.processes.count,
                 "provenance": provenance,
                 "metrics": self.metrics(),
                 "history": self.position.history,

@@ -61,12 +61,11 @@ def finish(arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def history(out: Path) -> list[dict[str, Any]]:
-    notes: dict[str, Any] = json.loads((out / "checkpoint" / "blurdepth.json").read_text())
-    found: list[dict[str, Any]] = notes["history"]
+def notes(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "checkpoint" / "blurdepth.json").read_text())
     return found
 
 
@@ -88,17 +87,18 @@ def test_two_processes_by_accelerate_learn_what_one_learns(
     if loss != "ssi+gradient":
         single = tmp_path / "single"
         finish(command(data, tiny_model, own, single))
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    # Accelerate starts one process alone where it is told to use the processor; ours find out by themselves.
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     mixed = ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
     port = ["--main_process_port", "0"]
     finish([*launch, *mixed, *port, *command(data, tiny_model, own, tmp_path / "two")])
-    first, second = history(single), history(tmp_path / "two")
+    assert (notes(single)["processes"], notes(tmp_path / "two")["processes"]) == (1, 2)
+    first, second = notes(single)["history"], notes(tmp_path / "two")["history"]
     assert [row["step"] for row in first] == [row["step"] for row in second]
-    for one, other in zip(first, second, strict=True):
-        if one["loss"] is not None:
-            assert other["loss"] == pytest.approx(one["loss"], abs=1e-3)
-        for group, values in one["metrics"].items():
-            assert other["metrics"][group]["abs_rel"] == pytest.approx(values["abs_rel"], abs=1e-3)
+    # Only the losses: the last bias has a gradient of rounding alone, which Adam makes steps of.
+    losses = [[row["loss"] for row in rows[1:]] for rows in (first, second)]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-3)
+    assert losses[1] != losses[0]  # or they were not two
 
 
 def test_killed_at_random_steps_it_ends_with_the_same_weights_and_the_same_curve(
@@ -121,6 +121,6 @@ def test_killed_at_random_steps_it_ends_with_the_same_weights_and_the_same_curve
         process.wait()
         process.stderr.close()
     finish(command(data, tiny_model, recipe, out))
-    assert history(out) == history(alone)
+    assert notes(out)["history"] == notes(alone)["history"]
     one, other = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (alone, out))
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
