@@ -293,6 +293,14 @@ class Workspace:
         name = f"depth/{prediction.array.removesuffix('.npy')}.png"
         return self._derived(name, lambda: self._draw_prediction(prediction))
 
+    def probe_pictures(self, job_id: str) -> Path:
+        """The folder from which the page shows what a fine-tune has drawn so far; see `Validation`."""
+        shown = self.folder / "previews" / "probes" / job_id
+        for path in (self.folder / "jobs" / job_id / "probes").glob("*.png"):
+            if not (shown / path.name).is_file():
+                write_atomically(shown / path.name, path.read_bytes())
+        return shown
+
     def _draw_prediction(self, prediction: Prediction) -> Rgb:
         inverse_depth = self.arrays.array(prediction.array)
         return depth_picture(inverse_depth, depth_range(inverse_depth))

@@ -10,11 +10,9 @@ import gradio as gr
 from blurdepth import jobs
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
-from blurdepth.metrics import METRICS
 from blurdepth.recipe import PRESETS
 from blurdepth.store.records import RESUMABLE, UNFINISHED, Job
-from blurdepth.ui import html
-from blurdepth.ui.plots import line_chart
+from blurdepth.ui import html, watching
 from blurdepth.ui.shared import LIGHT, model_choices, told
 from blurdepth.workspace import Workspace
 
@@ -23,7 +21,6 @@ PRESET_WORDS = {
     "blur-aware": "20 epochs at full size, towards the depth of the whole exposure; wants a GPU",
     "paper": "120 epochs, towards the sharp frame's depth, as in the paper; wants a GPU",
 }
-PLOTTED = ("abs_rel", "rmse", "delta_1")
 _NO_JOB = html.empty(
     "No fine-tune yet", "Choose a dataset version and press Start: it goes on when you close the page."
 )
@@ -70,12 +67,26 @@ class TrainTab:
             self.resume = gr.Button("Resume", interactive=False, elem_id="resume")
             self.onward = gr.Button("Compare with its base", interactive=False, elem_id="to-compare")
         self.curves = gr.HTML("", elem_id="curves")
+        with gr.Accordion("Pictures: how its depth changes as it learns", open=False, elem_id="probes-panel"):
+            self.probes = gr.HTML("", elem_id="probes")
+        with gr.Accordion("All other metrics, and the learning rate", open=False):
+            self.other_curves = gr.HTML("", elem_id="other-curves")
         self.table = gr.HTML("", elem_id="jobs")
 
     @property
     def view(self) -> list[Any]:
         """What `show` gives values for."""
-        return [self.seen, self.card, self.stop, self.resume, self.onward, self.curves, self.table]
+        return [
+            self.seen,
+            self.card,
+            self.stop,
+            self.resume,
+            self.onward,
+            self.curves,
+            self.probes,
+            self.other_curves,
+            self.table,
+        ]
 
     def _connect(self) -> None:
         self.snapshot.click(told(self.make_version), self.note, [self.version, self.note], **LIGHT)
@@ -130,16 +141,19 @@ class TrainTab:
         found = self.workspace.store.jobs.jobs()
         if not job_id or not found:
             off = gr.update(interactive=False)
-            return "", _NO_JOB, off, off, off, "", ""
+            return "", _NO_JOB, off, off, off, "", "", "", ""
         job = self.workspace.store.jobs.job(job_id)
         running = job.status in UNFINISHED
+        points = self.workspace.store.jobs.points(job_id)
         return (
             _signature(job),
             self.job_card(job),
             gr.update(interactive=running and not job.stop_requested),
             gr.update(interactive=job.status in RESUMABLE),
             gr.update(interactive=bool(job.checkpoint)),
-            _charts(self.workspace.store.jobs.points(job_id)),
+            watching.main_charts(points),
+            watching.probes(self.workspace.probe_pictures(job_id)),
+            watching.other_charts(points),
             _jobs_table(found),
         )
 
@@ -160,7 +174,8 @@ class TrainTab:
         error = html.notice(job.error.split("\n")[0]) if job.error else ""
         log = html.log(jobs.log_tail(self.workspace, job.id), opened=job.status in ("interrupted", "failed"))
         title = f"Fine-tune {job.id}: {_asked(job)}"
-        return f'<div class="bd-jobcard"><b>{escape(title)}</b> {state}{bar}{activity}{error}{_gain(job)}{log}</div>'
+        parts = f"{state}{bar}{activity}{error}{watching.gain(job)}{log}"
+        return f'<div class="bd-jobcard"><b>{escape(title)}</b> {parts}</div>'
 
 
 def _asked(job: Job) -> str:
@@ -175,36 +190,6 @@ def _chosen(job_id: str | None) -> str:
     if not job_id:
         raise InputError("No job is chosen: start a fine-tune first.")
     return job_id
-
-
-def _charts(points: dict[str, list[tuple[int, float]]]) -> str:
-    """The training loss, and metrics on blurred and on sharp images with the base's as a dashed line."""
-    charts = [line_chart("Training loss", {"training": points.get("loss", [])})]
-    for metric in METRICS:
-        if metric.key in PLOTTED:
-            curves = {name: points.get(f"{metric.key}/{name}", []) for name in ("blurred", "sharp")}
-            base = curves["blurred"][:1]
-            charts.append(line_chart(metric.label, curves, ("base, blurred", base[0][1]) if base else None))
-    return f'<div class="bd-charts">{"".join(charts)}</div>'
-
-
-def _gain(job: Job) -> str:
-    base, tuned = job.metrics.get("base"), job.metrics.get("tuned")
-    if not base or not tuned:
-        return ""
-    words = {"all": "blurred images", "mixed": "mixed pixels", "sharp": "sharp frames"}
-    rows = [
-        (words[region], html.Change(base[region]["abs_rel"], tuned[region]["abs_rel"], lower_is_better=True))
-        for region in words
-        if region in base and region in tuned
-    ]
-    table = html.table(("AbsRel, lower is better", "base → fine-tuned"), rows)
-    if job.metrics.get("improved") is False:
-        table += html.notice("It is not better than its base on held-out samples: accept more samples of more frames.")
-    if base.get("sharp", {}).get("abs_rel", 1) > 0.005:
-        return table
-    note = "The base made the targets, so on sharp frames it is right by definition: any change counts as an error."
-    return f'{table}<p class="bd-note">{note}</p>'
 
 
 def _jobs_table(found: list[Job]) -> str:
