@@ -33,7 +33,7 @@ class Validation:
     Attributes:
         blurred, sharp: variants, and the sharp frames behind them.
         processes: who share the work.
-        keep: takes pictures of a few of the variants, to be watched; called by the first process only.
+        keep: takes pictures of a few of the variants, to be watched.
     """
 
     blurred: Sequence[Item]
@@ -53,11 +53,16 @@ class Validation:
             InputError: a picture's files are damaged, or it can't be measured.
         """
         estimator.model.eval()
-        every = [(item, False) for item in self.blurred] + [(item, True) for item in self.sharp]
+        # Variants of one frame stand side by side: probes far apart show different frames.
+        places = sorted({round(k * (len(self.blurred) - 1) / (PROBES - 1)) for k in range(PROBES)})
+        watched = {place: k for k, place in enumerate(places)}
+        blurred = [(item, watched.get(place)) for place, item in enumerate(self.blurred)]
         rows: list[tuple[bool, Groups]] = []
-        for place, (item, is_sharp) in enumerate(self.processes.own(every)):
-            watched = self.processes.first and place < PROBES and not is_sharp
-            rows.append((is_sharp, self._measure_one(estimator, item, f"{epoch:04d}-{place}" if watched else "")))
+        for item, is_sharp, probe in self.processes.own(
+            [(item, False, probe) for item, probe in blurred] + [(item, True, None) for item in self.sharp]
+        ):
+            name = "" if probe is None else f"{epoch:04d}-{probe}"
+            rows.append((is_sharp, self._measure_one(estimator, item, name)))
             if not go_on():
                 return None
         return _means(self.processes.gathered(rows))
