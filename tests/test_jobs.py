@@ -18,6 +18,8 @@ import pytest
 from blurdepth import jobs
 from blurdepth.errors import BlurdepthError, InputError, ModelError, NotFoundError
 from blurdepth.generation import GenerationRequest, generate
+from blurdepth.jobs.folders import lock
+from blurdepth.jobs.tending import end_if_dead
 from blurdepth.recipe import PRESET_FOLDER
 from blurdepth.store.records import Job
 from blurdepth.workspace import Workspace
@@ -158,7 +160,7 @@ def test_two_jobs_run_one_after_the_other(workspace: Workspace, tiny_model: Path
 def test_a_job_is_alive_while_it_is_locked_whatever_its_pid_says(workspace: Workspace) -> None:
     job = workspace.store.jobs.add("finetune", {})
     for pid, pid_started in ((os.getpid(), 12.5), (2**22 + 1, time.time())):
-        with jobs._lock(workspace, job.id):
+        with lock(workspace, job.id):
             assert workspace.store.jobs.claim(job.id, pid, pid_started)
             jobs.tend(workspace)
             assert workspace.store.jobs.job(job.id).status == "running"
@@ -173,7 +175,7 @@ def test_no_look_takes_a_job_that_is_just_claimed_for_dead(workspace: Workspace)
     def look() -> None:
         while not over.is_set():
             for job in workspace.store.jobs.jobs("running"):
-                jobs._end_if_dead(workspace, job)
+                end_if_dead(workspace, job)
 
     thread = threading.Thread(target=look)
     thread.start()
