@@ -37,20 +37,35 @@ def write_recipe(path: Path, **values: Any) -> Path:
     return path
 
 
+def new_workspace(folder: Path, model: Path) -> Workspace:
+    """A data folder with version v1 of three samples."""
+    made = Workspace(folder)
+    frame = made.add_frame(street_frame(), "street.png")
+    request = GenerationRequest("cars speeding past, motion blur", variants=3, model=str(model))
+    made.store.samples.decide([sample.id for sample in generate(made, frame, request)], "accept")
+    made.store.versions.snapshot()
+    return made
+
+
+def workers(workspace: Workspace) -> list[psutil.Process]:
+    """The workers that this process started."""
+    return [each for each in psutil.Process().children() if str(workspace.folder) in each.cmdline()]
+
+
+def end_workers(workspace: Workspace) -> None:
+    """Kill the workers that this process started."""
+    for process in workers(workspace):
+        process.kill()
+        process.wait(20)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """A data folder with version v1 of three samples; its workers are ended with the test."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    made = Workspace(tmp_path / "data")
-    frame = made.add_frame(street_frame(), "street.png")
-    request = GenerationRequest("cars speeding past, motion blur", variants=3, model=str(tiny_model))
-    made.store.samples.decide([sample.id for sample in generate(made, frame, request)], "accept")
-    made.store.versions.snapshot()
+    made = new_workspace(tmp_path / "data", tiny_model)
     yield made
-    for process in psutil.Process().children(recursive=True):
-        if str(made.folder) in process.cmdline():
-            process.kill()
-            process.wait(20)
+    end_workers(made)
 
 
 @pytest.fixture
