@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from blurdepth.diffusion import PaintStep
 from blurdepth.errors import InputError
-from blurdepth.generation import GenerationRequest, generate
+from blurdepth.generation import GenerationRequest, generate_steps
 from blurdepth.images import read_bytes
 from blurdepth.prompts import SHIPPED_BOOK, load_prompt_book
 from blurdepth.store.records import BookEntry, Sample
@@ -57,8 +58,14 @@ def read_book(workspace: Workspace) -> list[BookEntry]:
     return workspace.store.prompts.entries(load_prompt_book(SHIPPED_BOOK))
 
 
-def with_book(request: GenerationRequest, book: Sequence[BookEntry], place: int) -> list[GenerationRequest]:
-    """One request a variant, each with the next prompt of the book, from where the frame before ended."""
+def requests_at(request: GenerationRequest, book: Sequence[BookEntry], place: int) -> list[GenerationRequest]:
+    """What is asked of the frame at this place of a batch.
+
+    Without a book it is the request; else one request a variant, each with the next prompt of the book, from where the
+    frame before ended.
+    """
+    if not book:
+        return [request]
     entries = [book[(place * request.variants + k) % len(book)] for k in range(request.variants)]
     return [
         replace(request, prompt=entry.prompt, negative=entry.negative, variants=1, seed=request.seed + k)
@@ -74,14 +81,22 @@ def generate_batch(
     What was made before is handed out again at once, so an interrupted batch is gone on with by starting it again.
     """
     for place, path in own_share(list(enumerate(frames))):
-        requests = with_book(request, book, place) if book else [request]
+        for each in frame_steps(workspace, path, requests_at(request, book, place)):
+            if not isinstance(each, PaintStep):
+                yield each
+
+
+def frame_steps(
+    workspace: Workspace, path: Path, requests: Sequence[GenerationRequest]
+) -> Generator[Sample | Skipped | PaintStep]:
+    """Do the requests for one frame; one that fails doesn't stop the others. Closing it cancels what is left."""
+    try:
+        frame = workspace.add_frame(read_bytes(path), path.name)
+    except InputError as error:
+        yield Skipped(path, "", str(error))
+        return
+    for request in requests:
         try:
-            frame = workspace.add_frame(read_bytes(path), path.name)
+            yield from generate_steps(workspace, frame, request)
         except InputError as error:
-            yield Skipped(path, "", str(error))
-            continue
-        for each in requests:
-            try:
-                yield from generate(workspace, frame, each)
-            except InputError as error:
-                yield Skipped(path, each.prompt, str(error))
+            yield Skipped(path, request.prompt, str(error))

@@ -6,7 +6,7 @@ import html
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from blurdepth import __version__
 from blurdepth.depth import BLURRED, MIXED, STATIC, fit_affine
 from blurdepth.errors import InputError
+from blurdepth.estimators import Estimator
 from blurdepth.files import write_atomically
 from blurdepth.images import Linear, Rgb, linear_to_srgb
 from blurdepth.metrics import METRICS, Regions, align, mean_metrics, metrics_by_region
@@ -145,8 +146,24 @@ def _srgb(linear: Linear) -> Rgb:
     return linear_to_srgb(linear.astype(np.float32))
 
 
-def benchmark_report(workspace: Workspace, models: Sequence[str], benchmark: str) -> dict[str, Any]:
+def measure_example(estimator: Estimator, example: Example, number: int, count: int) -> RegionMetrics:  # noqa: ARG001
+    """The metrics of one model on one image, which is the `number`-th, from 0, of `count` measurements in all."""
+    return metrics_by_region(estimator.predict_inverse(example.rgb), example.target, example.regions)
+
+
+Measure = Callable[[Estimator, Example, int, int], RegionMetrics]
+
+
+def benchmark_report(
+    workspace: Workspace, models: Sequence[str], benchmark: str, measure: Measure = measure_example
+) -> dict[str, Any]:
     """Measure models on a benchmark: mean metrics by region, and AbsRel against the first model with intervals.
+
+    Args:
+        workspace: the data folder.
+        models: their names.
+        benchmark: see `benchmark_examples`.
+        measure: does what `measure_example` does, and may remember, tell of it, or raise to end it all.
 
     Returns:
         {"benchmark", "images", "code_version", "models": [{"model", "revision", "kind", "seen", "metrics": by region,
@@ -160,16 +177,19 @@ def benchmark_report(workspace: Workspace, models: Sequence[str], benchmark: str
     """
     examples = list(benchmark_examples(workspace, benchmark))
     groups = [example.group for example in examples]
-    rows = [{**_measure(workspace, model, examples), "seen": _seen(workspace, model, benchmark)} for model in models]
+    count = len(models) * len(examples)
+    rows = []
+    for place, model in enumerate(models):
+        estimator, first = workspace.estimator(model), place * len(examples)
+        each = [measure(estimator, example, first + k, count) for k, example in enumerate(examples)]
+        rows.append({**_row(model, estimator, each), "seen": _seen(workspace, model, benchmark)})
     measured = [row.pop("each") for row in rows]
     for row, each in zip(rows, measured, strict=True):
         row["change"] = _changes(measured[0], each, groups)
     return {"benchmark": benchmark, "images": len(examples), "code_version": __version__, "models": rows}
 
 
-def _measure(workspace: Workspace, model: str, examples: Sequence[Example]) -> dict[str, Any]:
-    estimator = workspace.estimator(model)
-    each = [metrics_by_region(estimator.predict_inverse(one.rgb), one.target, one.regions) for one in examples]
+def _row(model: str, estimator: Estimator, each: list[RegionMetrics]) -> dict[str, Any]:
     regions = {name for metrics in each for name in metrics}
     mean = {name: mean_metrics([metrics[name] for metrics in each if name in metrics]) for name in sorted(regions)}
     about = {"model": model, "revision": estimator.revision, "kind": estimator.kind}

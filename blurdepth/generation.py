@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ from blurdepth.setups import Setup
 from blurdepth.store.records import Frame, Sample
 from blurdepth.workspace import NewSample, Workspace
 
+_log = logging.getLogger(__name__)
 MAX_VARIANTS = 50
 MADE_AHEAD = 2
 """Variants that are simulated at a time: half of the work on one is done by a single thread."""
@@ -219,6 +221,7 @@ def _keep(
     if made.plan.camera_instead:
         notes["camera_instead"] = True
     sample = keep_variant(workspace, sample_id, frame, made.variant, inverse_depth, asked | notes)
+    _log.info("made sample %s of %s", sample.id, frame.name)
     if made.verdict:
         workspace.store.verdicts.put(sample.id, made.verdict)
     return sample

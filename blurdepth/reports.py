@@ -30,7 +30,7 @@ def verdict_report(verdict: Verdict | None) -> dict[str, Any] | None:
 
 
 def job_report(workspace: Workspace, job: Job) -> dict[str, Any]:
-    """A job with the path of its checkpoint."""
+    """A job with the paths of its checkpoint and of its own folder."""
     return {
         "id": job.id,
         "kind": job.kind,
@@ -39,7 +39,13 @@ def job_report(workspace: Workspace, job: Job) -> dict[str, Any]:
         "steps": job.steps,
         "metrics": job.metrics,
         "checkpoint": str(workspace.folder / job.checkpoint) if job.checkpoint else "",
+        "folder": str(workspace.folder / "jobs" / job.id),
         "activity": job.activity,
+        "paused": job.pause_requested,
+        "stopping": job.status == "running" and job.stop_requested,
+        "device": job.device,
+        "priority": job.priority,
+        "heartbeat": job.heartbeat,
         "seconds_left": job.seconds_left,
         "error": job.error,
     }

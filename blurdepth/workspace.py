@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from blurdepth.setups import Setup
 from blurdepth.store import Store
 from blurdepth.store.records import Frame, Prediction, Sample
 
+_log = logging.getLogger(__name__)
 MAX_FRAME_PIXELS = 1920 * 1088
 
 
@@ -154,6 +156,7 @@ class Workspace:
         kind = "inverse_depth" if estimator.kind == "depth_m" else estimator.kind
         prediction = Prediction(frame.id, model, estimator.revision, kind, self.arrays.put_array(values))
         self.store.samples.add_prediction(prediction)
+        _log.info("predicted the depth of %s by %s", frame.name, model)
         return prediction, values
 
     def metres(self, frame: Frame, model: str, scale: ScaleAssumption) -> tuple[Prediction, NDArray[np.float32]]:

@@ -31,7 +31,8 @@ ORDER = [
     ["finetune"],
     ["workspace", "judging"],
     ["generation", "blending"],
-    ["evaluate", "jobs", "reports", "editing", "repair", "batch"],
+    ["evaluate", "reports", "editing", "repair", "batch"],
+    ["jobs"],
     ["ui", "cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

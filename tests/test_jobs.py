@@ -18,6 +18,8 @@ import pytest
 from blurdepth import jobs
 from blurdepth.errors import BlurdepthError, InputError, ModelError, NotFoundError
 from blurdepth.generation import GenerationRequest, generate
+from blurdepth.jobs.folders import lock
+from blurdepth.jobs.tending import end_if_dead
 from blurdepth.recipe import PRESET_FOLDER
 from blurdepth.store.records import Job
 from blurdepth.workspace import Workspace
@@ -35,20 +37,35 @@ def write_recipe(path: Path, **values: Any) -> Path:
     return path
 
 
+def new_workspace(folder: Path, model: Path) -> Workspace:
+    """A data folder with version v1 of three samples."""
+    made = Workspace(folder)
+    frame = made.add_frame(street_frame(), "street.png")
+    request = GenerationRequest("cars speeding past, motion blur", variants=3, model=str(model))
+    made.store.samples.decide([sample.id for sample in generate(made, frame, request)], "accept")
+    made.store.versions.snapshot()
+    return made
+
+
+def workers(workspace: Workspace) -> list[psutil.Process]:
+    """The workers that this process started."""
+    return [each for each in psutil.Process().children() if str(workspace.folder) in each.cmdline()]
+
+
+def end_workers(workspace: Workspace) -> None:
+    """Kill the workers that this process started."""
+    for process in workers(workspace):
+        process.kill()
+        process.wait(20)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """A data folder with version v1 of three samples; its workers are ended with the test."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    made = Workspace(tmp_path / "data")
-    frame = made.add_frame(street_frame(), "street.png")
-    request = GenerationRequest("cars speeding past, motion blur", variants=3, model=str(tiny_model))
-    made.store.samples.decide([sample.id for sample in generate(made, frame, request)], "accept")
-    made.store.versions.snapshot()
+    made = new_workspace(tmp_path / "data", tiny_model)
     yield made
-    for process in psutil.Process().children(recursive=True):
-        if str(made.folder) in process.cmdline():
-            process.kill()
-            process.wait(20)
+    end_workers(made)
 
 
 @pytest.fixture
@@ -158,7 +175,7 @@ def test_two_jobs_run_one_after_the_other(workspace: Workspace, tiny_model: Path
 def test_a_job_is_alive_while_it_is_locked_whatever_its_pid_says(workspace: Workspace) -> None:
     job = workspace.store.jobs.add("finetune", {})
     for pid, pid_started in ((os.getpid(), 12.5), (2**22 + 1, time.time())):
-        with jobs._lock(workspace, job.id):
+        with lock(workspace, job.id):
             assert workspace.store.jobs.claim(job.id, pid, pid_started)
             jobs.tend(workspace)
             assert workspace.store.jobs.job(job.id).status == "running"
@@ -173,7 +190,7 @@ def test_no_look_takes_a_job_that_is_just_claimed_for_dead(workspace: Workspace)
     def look() -> None:
         while not over.is_set():
             for job in workspace.store.jobs.jobs("running"):
-                jobs._end_if_dead(workspace, job)
+                end_if_dead(workspace, job)
 
     thread = threading.Thread(target=look)
     thread.start()

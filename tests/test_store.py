@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from blurdepth.errors import ConflictError, InputError, NotFoundError, StorageError
 from blurdepth.store import Store
-from blurdepth.store.records import Counts, Frame, Sample
+from blurdepth.store.records import Asked, Counts, Frame, Sample
 
 
 def with_samples(path: Path, number: int = 4) -> Store:
@@ -177,9 +177,9 @@ def test_stop_and_resume_follow_the_status(store: Store) -> None:
     assert store.jobs.requeue("j1").status == "queued"
     job = store.jobs.claim("j1", 1, 1.0)
     assert job is not None
-    assert not store.jobs.progress(job, step=3)
+    assert store.jobs.progress(job, step=3) == Asked()
     assert store.jobs.request_stop("j1").stop_requested
-    assert store.jobs.progress(job, step=4)
+    assert store.jobs.progress(job, step=4) == Asked(stop=True)
     with pytest.raises(InputError, match="running"):
         store.jobs.requeue("j1")
     with pytest.raises(NotFoundError, match="j7"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from blurdepth.errors import InputError
 from blurdepth.store.records import Counts, Job, Version
-from blurdepth.ui import html
+from blurdepth.ui import html, job_words
 from blurdepth.ui.generate import read_seed
 from blurdepth.ui.plots import HEIGHT, line_chart
 from blurdepth.ui.shared import told
@@ -33,7 +33,7 @@ MARKUP = '<img src=x onerror="alert(1)">'
         html.table((MARKUP,), [(MARKUP, MARKUP)]),
         html.facts({MARKUP: MARKUP}, MARKUP),
         html.log(MARKUP, opened=True),
-        html.header(MARKUP, Counts(), Job(MARKUP, "finetune", "running", {})),
+        html.header(MARKUP, Counts(), job_words.chip([Job(MARKUP, MARKUP, "running", {})])),
     ],
 )
 def test_markup_in_any_text_stays_text(made: str) -> None:

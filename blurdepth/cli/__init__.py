@@ -111,7 +111,13 @@ def _add_depth_commands(add: Any) -> None:
     generate.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0])
     generate.add_argument("--seed", type=int, default=0)
     generate.add_argument("--model", default=BUNDLED, help="the teacher: bundled, a job (j1), a folder, or a Hub id")
+    generate.add_argument("--background", action="store_true", help="as a job, that `jobs` lists")
     _add_painting(generate)
+
+    label = _command(add, "label", commands.label, "predict the depth of frames in the background, and keep it")
+    about = "default: all frames of the data folder"
+    label.add_argument("frames", nargs="*", type=Path, metavar="FRAME|FOLDER", help=about)
+    label.add_argument("--model", default=BUNDLED, help="bundled, a job (j1), a folder, or a Hub id")
 
     repair = _command(
         add, "repair", commands.repair, "give painted variants whose blur failed the simulator's exposure"
@@ -131,7 +137,9 @@ def _add_depth_commands(add: Any) -> None:
     evaluate = _command(add, "evaluate", commands.evaluate, "measure models on scenes with exact truth or on a version")
     evaluate.add_argument("--model", action="append", required=True, dest="models", help="repeat to compare")
     evaluate.add_argument("--benchmark", required=True, help="a folder of scenes (.npz), one scene, or a version (v1)")
-    evaluate.add_argument("--out", type=Path, required=True)
+    place = evaluate.add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", type=Path, help="folder for the report")
+    place.add_argument("--background", action="store_true", help="as a job, that keeps the report in its own folder")
 
 
 def _add_painting(generate: argparse.ArgumentParser) -> None:
@@ -175,13 +183,21 @@ def _add_job_commands(add: Any) -> None:
     train.add_argument("--tracker", default="", choices=("", *TRACKERS), help="draws the curves elsewhere, too")
 
     _command(add, "jobs", commands.jobs, "list background jobs")
+    about = "copy a job's checkpoint, in the background"
+    checkpoint = _command(add, "export-checkpoint", commands.export_checkpoint, about)
+    checkpoint.add_argument("--out", type=Path, required=True, help="a new folder, or a new file called ….zip")
+    checkpoint.add_argument("job", metavar="JOB", help="such as j1")
     for name, run, about in (
         ("stop", commands.stop, "ask a job to stop; it can be resumed"),
-        ("resume", commands.resume, "let a job that ended early go on"),
+        ("pause", commands.pause, "let a running job hold, with its model in memory"),
+        ("resume", commands.resume, "let a job go on that is paused or ended early"),
+        ("move-to-front", commands.move_to_front, "let a queued job be the next"),
         ("wait", commands.wait, "wait until a job has ended"),
     ):
         _command(add, name, run, about).add_argument("job", metavar="JOB", help="such as j1")
-    _command(add, "work", commands.work, "do queued jobs until none is left (the app starts this by itself)")
+    about = "do queued jobs until none is left (the app starts this by itself)"
+    worker = _command(add, "work", commands.work, about)
+    worker.add_argument("--device", help="only jobs for this one, '' for jobs that need none")
 
 
 def _add_training(command: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ from blurdepth.repair import failed
 from blurdepth.repair import repair as repair_samples
 from blurdepth.reports import job_report, sample_report
 from blurdepth.shutter import choose_shutter
-from blurdepth.store.records import Job
+from blurdepth.store.records import BookEntry, Job
 from blurdepth.workspace import Workspace, default_data_folder
 
 DEFAULT_PROMPT = "cars speeding past on a foggy street, strong motion blur"
@@ -134,8 +134,17 @@ def generate(args: Namespace) -> Output:
         request.read()  # What no frame could be made with is refused at once.
     if request.paints:
         _tell_cost(request, frames)
+    book = read_book(workspace) if args.book else []
+    if args.background:
+        return _job(workspace, background.submit_generate(workspace, frames, request, book))
+    return _generate_now(workspace, frames, request, book)
+
+
+def _generate_now(
+    workspace: Workspace, frames: Sequence[Path], request: GenerationRequest, book: Sequence[BookEntry]
+) -> Output:
     made, skipped = [], []
-    for each in generate_batch(workspace, frames, request, read_book(workspace) if args.book else ()):
+    for each in generate_batch(workspace, frames, request, book):
         if isinstance(each, Skipped):
             skipped.append({"frame": str(each.frame), "prompt": each.prompt, "reason": each.reason})
         else:
@@ -231,10 +240,34 @@ def jobs(args: Namespace) -> Output:
     return {"jobs": reports}, "\n".join(map(_job_line, reports)) or "No jobs: start one with `finetune`."
 
 
+def label(args: Namespace) -> Output:
+    """Queue a teacher's depth of frames."""
+    workspace = _workspace(args)
+    return _job(workspace, background.submit_label(workspace, args.frames, args.model))
+
+
+def export_checkpoint(args: Namespace) -> Output:
+    """Queue a copy of a job's checkpoint."""
+    workspace = _workspace(args)
+    return _job(workspace, background.submit_export(workspace, args.job, args.out))
+
+
 def stop(args: Namespace) -> Output:
     """Ask a job to stop."""
     workspace = _workspace(args)
     return _job(workspace, background.stop(workspace, args.job))
+
+
+def pause(args: Namespace) -> Output:
+    """Ask a job to hold."""
+    workspace = _workspace(args)
+    return _job(workspace, background.pause(workspace, args.job))
+
+
+def move_to_front(args: Namespace) -> Output:
+    """Let a queued job be the next."""
+    workspace = _workspace(args)
+    return _job(workspace, background.move_to_front(workspace, args.job))
 
 
 def resume(args: Namespace) -> Output:
@@ -251,7 +284,7 @@ def wait(args: Namespace) -> Output:
 
 def work(args: Namespace) -> Output:
     """Do queued jobs."""
-    done = background.work(_workspace(args))
+    done = background.work(_workspace(args), None if args.device is None else [args.device])
     return {"done": done}, f"{done} jobs done"
 
 
@@ -270,6 +303,9 @@ def evaluate(args: Namespace) -> Output:
     """Measure models on a benchmark and write a report."""
     from blurdepth.evaluate import benchmark_report, write_report
 
-    report = benchmark_report(_workspace(args), args.models, args.benchmark)
+    workspace = _workspace(args)
+    if args.background:
+        return _job(workspace, background.submit_evaluate(workspace, args.models, args.benchmark))
+    report = benchmark_report(workspace, args.models, args.benchmark)
     write_report(report, args.out)
     return report, f"{Path(args.out) / 'report.html'}"

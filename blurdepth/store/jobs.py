@@ -1,7 +1,7 @@
 """Rows about background work. A row changes hands only by an UPDATE that checks what it was.
 
 While a job runs, its process id and when that process began stand in the row: the claim. Only who holds the claim
-may write to the row.
+may write to the row. An index sees to it that no device has two running jobs.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 
 from blurdepth.errors import ConflictError, InputError, NotFoundError
 from blurdepth.store.database import Database, Row, now, row_number
-from blurdepth.store.records import RESUMABLE, Job, JobStatus
+from blurdepth.store.records import RESUMABLE, Asked, Job, JobStatus
 
+_IN_TURN = "ORDER BY priority DESC, id"
 _CLAIMED = "id = ? AND status = 'running' AND pid IS ? AND pid_started IS ?"
 
 
@@ -42,24 +43,43 @@ class Jobs:
             raise NotFoundError(f"There is no job {job_id!r}: list them with `jobs`.")
         return _job(row)
 
-    def jobs(self, status: JobStatus | None = None) -> list[Job]:
-        """Jobs, the newest first."""
+    def jobs(self, status: JobStatus | None = None, limit: int = -1) -> list[Job]:
+        """Jobs, the newest first, and no more than `limit` unless it is negative."""
         where, values = ("WHERE status = ?", [status]) if status else ("", [])
-        return [_job(row) for row in self._db.rows(f"SELECT * FROM jobs {where} ORDER BY id DESC", values)]
+        query = f"SELECT * FROM jobs {where} ORDER BY id DESC LIMIT ?"
+        return [_job(row) for row in self._db.rows(query, [*values, limit])]
 
-    def claim(self, job_id: str, pid: int, pid_started: float) -> Job | None:
-        """Make a queued job this process's own; None if it is queued no more, or any job is running."""
+    def queue(self) -> list[Job]:
+        """The queued jobs in the order in which they are to be done."""
+        return [_job(row) for row in self._db.rows(f"SELECT * FROM jobs WHERE status = 'queued' {_IN_TURN}")]
+
+    def states(self, limit: int) -> str:
+        """A text that is another one whenever one of the newest jobs has moved."""
+        query = "SELECT id, status, step, steps, priority FROM jobs ORDER BY id DESC LIMIT ?"
+        return " ".join(":".join(map(str, row.values())) for row in self._db.rows(query, [limit]))
+
+    def claim(self, job_id: str, pid: int, pid_started: float, *, device: str = "cpu", host: str = "") -> Job | None:
+        """Make a queued job, and the device, this process's own.
+
+        Args:
+            job_id: the job.
+            pid, pid_started, host: of the process.
+            device: which the job needs, or "" if it needs none.
+
+        Returns:
+            None if the job is queued no more, or the device has a running job.
+        """
         with self._db.writing() as write:
             row = write.execute(
-                "UPDATE jobs SET status = 'running', pid = ?, pid_started = ?, heartbeat = ?, error = '' "
-                "WHERE id = ? AND status = 'queued' "
-                "AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running') RETURNING *",
-                [pid, pid_started, now(), _number(job_id)],
+                "UPDATE jobs SET status = 'running', device = ?, host = ?, pid = ?, pid_started = ?, heartbeat = ?, "
+                "error = '' WHERE id = ? AND status = 'queued' AND NOT EXISTS "
+                "(SELECT 1 FROM jobs WHERE status = 'running' AND device = ? AND device != '') RETURNING *",
+                [device, host, pid, pid_started, now(), _number(job_id), device],
             ).fetchone()
         return _job(dict(row)) if row else None
 
-    def progress(self, job: Job, **values: Any) -> bool:
-        """Write how far a claimed job has come; returns whether somebody asked it to stop.
+    def progress(self, job: Job, **values: Any) -> Asked:
+        """Write how far a claimed job has come, and that it lives; returns what people want of it.
 
         Args:
             job: as `claim` returned it.
@@ -71,12 +91,17 @@ class Jobs:
         columns = ", ".join(f"{name} = ?" for name in ("heartbeat", *values))
         with self._db.writing() as write:
             row = write.execute(
-                f"UPDATE jobs SET {columns} WHERE {_CLAIMED} RETURNING stop_requested",
+                f"UPDATE jobs SET {columns} WHERE {_CLAIMED} RETURNING stop_requested, pause_requested",
                 [now(), *values.values(), *_claim(job)],
             ).fetchone()
         if row is None:
             raise _lost(job)
-        return bool(row["stop_requested"])
+        return Asked(bool(row["stop_requested"]), bool(row["pause_requested"]))
+
+    def note_error(self, job: Job, error: str) -> None:
+        """Write down why a claimed job's process is about to be ended; it stands only if the process does end."""
+        with self._db.writing() as write:
+            write.execute(f"UPDATE jobs SET error = ? WHERE {_CLAIMED}", [error, *_claim(job)])
 
     def add_points(self, job: Job, step: int, series: dict[str, float]) -> None:
         """Add one point to each named curve of a claimed job; one made again after a resume replaces the old one.
@@ -131,11 +156,46 @@ class Jobs:
                 [now(), number],
             ).rowcount
             changed += write.execute(
-                "UPDATE jobs SET stop_requested = 1 WHERE id = ? AND status = 'running'", [number]
+                "UPDATE jobs SET stop_requested = 1, stop_requested_at = COALESCE(stop_requested_at, ?) "
+                "WHERE id = ? AND status = 'running'",
+                [now(), number],
             ).rowcount
         job = self.job(job_id)
         if not changed:
             raise InputError(f"Job {job_id} is {job.status}: only a queued or running job can be stopped.")
+        return job
+
+    def set_paused(self, job_id: str, paused: bool) -> Job:
+        """Ask a running job to hold at its next step, or to go on from there.
+
+        Raises:
+            InputError: it is not running.
+        """
+        number = _number(self.job(job_id).id)
+        with self._db.writing() as write:
+            changed = write.execute(
+                "UPDATE jobs SET pause_requested = ? WHERE id = ? AND status = 'running'", [paused, number]
+            ).rowcount
+        job = self.job(job_id)
+        if not changed:
+            raise InputError(f"Job {job_id} is {job.status}: only a running job can be paused.")
+        return job
+
+    def move_to_front(self, job_id: str) -> Job:
+        """Let a queued job be the next to be done.
+
+        Raises:
+            InputError: it is not queued.
+        """
+        number = _number(self.job(job_id).id)
+        with self._db.writing() as write:
+            changed = write.execute(
+                "UPDATE jobs SET priority = (SELECT max(priority) + 1 FROM jobs) WHERE id = ? AND status = 'queued'",
+                [number],
+            ).rowcount
+        job = self.job(job_id)
+        if not changed:
+            raise InputError(f"Job {job_id} is {job.status}: only a queued job can be moved to the front.")
         return job
 
     def requeue(self, job_id: str) -> Job:
@@ -148,7 +208,8 @@ class Jobs:
         marks = ", ".join("?" * len(RESUMABLE))
         with self._db.writing() as write:
             changed = write.execute(
-                "UPDATE jobs SET status = 'queued', stop_requested = 0, pid = NULL, pid_started = NULL, "
+                "UPDATE jobs SET status = 'queued', stop_requested = 0, stop_requested_at = NULL, pause_requested = 0, "
+                "priority = 0, pid = NULL, pid_started = NULL, "
                 f"finished_at = NULL, error = '' WHERE id = ? AND status IN ({marks})",
                 [_number(job_id), *RESUMABLE],
             ).rowcount
@@ -177,5 +238,6 @@ def _job(row: Row) -> Job:
             "settings": json.loads(row["settings"]),
             "metrics": json.loads(row["metrics"]),
             "stop_requested": bool(row["stop_requested"]),
+            "pause_requested": bool(row["pause_requested"]),
         }
     )

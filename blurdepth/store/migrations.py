@@ -101,3 +101,19 @@ def m004_create_verdicts(db: Sqlite) -> None:
         "passed INTEGER NOT NULL CHECK (passed IN (0, 1)), reasons TEXT NOT NULL, readings TEXT NOT NULL, "
         "created_at TEXT NOT NULL) STRICT"
     )
+
+
+@migrations()
+def m005_give_jobs_devices(db: Sqlite) -> None:
+    """Each device has at most one running job; jobs have a priority, can be paused, and know when a stop was asked."""
+    for column in (
+        "device TEXT NOT NULL DEFAULT ''",
+        "host TEXT NOT NULL DEFAULT ''",
+        "priority INTEGER NOT NULL DEFAULT 0",
+        "pause_requested INTEGER NOT NULL DEFAULT 0",
+        "stop_requested_at TEXT",
+    ):
+        db.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+    # Until now there was one job at a time, on the one device there was.
+    db.execute("UPDATE jobs SET device = 'cpu' WHERE status = 'running'")
+    db.execute("CREATE UNIQUE INDEX jobs_by_device ON jobs (device) WHERE status = 'running' AND device != ''")

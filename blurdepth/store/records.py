@@ -103,7 +103,12 @@ class Job:
     Attributes:
         settings: what was asked for; for a fine-tune `version`, `base`, `preset`, `seed`.
         activity: what it is doing, in words.
-        pid, pid_started: the process and when it began (a process id alone is reused).
+        stop_requested, pause_requested: what a running job was asked to do at its next step.
+        stop_requested_at: when it was first asked to stop.
+        pid, pid_started, host: the process, when it began (a process id alone is reused), and the machine.
+        heartbeat: when the process last gave a sign of life.
+        device: which one it has while it runs, such as "cpu" or "cuda:1"; "" for a job that needs none.
+        priority: among the queued, the highest goes first, then the oldest.
         checkpoint: path of the resulting folder, relative to the data folder, or "".
     """
 
@@ -119,11 +124,24 @@ class Job:
     checkpoint: str = ""
     error: str = ""
     stop_requested: bool = False
+    stop_requested_at: str | None = None
+    pause_requested: bool = False
+    priority: int = 0
+    device: str = ""
+    host: str = ""
     pid: int | None = None
     pid_started: float | None = None
     heartbeat: str | None = None
     created_at: str = ""
     finished_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What people want of a running job."""
+
+    stop: bool = False
+    pause: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from blurdepth.blurcheck import Verdict
 from blurdepth.render import Range, css_gradient
-from blurdepth.store.records import Counts, Job, Version
+from blurdepth.store.records import Counts, Version
 
 STATUS_WORDS = {
     "queued": "waiting for its turn",
@@ -122,8 +122,8 @@ def bar(share: float, label: str) -> str:
     )
 
 
-def header(device: str, counts: Counts, job: Job | None) -> str:
-    """The line that is always there: where it runs, how many samples, and what is running."""
+def header(device: str, counts: Counts, job: str) -> str:
+    """The line that is always there: where it runs, how many samples, and what is running, if anything."""
     numbers = "".join(
         f'<span class="bd-count bd-{name}"><b>{number}</b> {name}</span>'
         for name, number in (
@@ -133,9 +133,8 @@ def header(device: str, counts: Counts, job: Job | None) -> str:
         )
     )
     chip = ""
-    if job is not None:
-        share = f"{100 * job.step // job.steps} %" if job.steps else STATUS_WORDS[job.status]
-        words = escape(f"fine-tune {job.id}: {share}")
+    if job:
+        words = escape(job)
         chip = f'<button type="button" class="bd-job" data-tab="train">{words}</button>'
     return (
         f'<div class="bd-header"><h1>blurdepth</h1><span class="bd-note">{escape(device)}</span>'

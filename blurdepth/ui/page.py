@@ -13,7 +13,7 @@ from blurdepth import exposure, jobs
 from blurdepth.errors import InputError
 from blurdepth.estimators import device_words, warm_up
 from blurdepth.images import MAX_BYTES
-from blurdepth.ui import api, html
+from blurdepth.ui import api, html, job_words
 from blurdepth.ui.compare import CompareTab
 from blurdepth.ui.curate import CurateTab
 from blurdepth.ui.dataset import DatasetTab
@@ -76,7 +76,7 @@ class Page:
 
     def refresh_train(self, job_id: str | None) -> tuple[Any, ...]:
         """Lists and card of the training tab as they are now."""
-        newest = next((job.id for job in self.workspace.store.jobs.jobs()), None)
+        newest = next((job.id for job in self.workspace.store.jobs.jobs(limit=1)), None)
         chosen = job_id or newest
         base = self.compare.model_updates()[0]
         return self.train.version_choices(), base, self.train.job_choices(chosen), *self.train.show(chosen)
@@ -118,8 +118,8 @@ class Page:
     def header_now(self) -> str:
         """Device, counts and the running job."""
         jobs.tend(self.workspace)
-        active = [*self.workspace.store.jobs.jobs("running"), *self.workspace.store.jobs.jobs("queued")]
-        return html.header(device_words(), self.workspace.store.samples.counts(), next(iter(active), None))
+        active = [*self.workspace.store.jobs.jobs("running"), *self.workspace.store.jobs.queue()]
+        return html.header(device_words(), self.workspace.store.samples.counts(), job_words.chip(active))
 
 
 def serve(workspace: Workspace, host: str, port: int) -> None:

@@ -12,7 +12,7 @@ from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.recipe import PRESETS
 from blurdepth.store.records import RESUMABLE, UNFINISHED, Job
-from blurdepth.ui import html, watching
+from blurdepth.ui import html, job_words, watching
 from blurdepth.ui.shared import LIGHT, model_choices, told
 from blurdepth.workspace import Workspace
 
@@ -21,6 +21,7 @@ PRESET_WORDS = {
     "blur-aware": "20 epochs at full size, towards the depth of the whole exposure; wants a GPU",
     "paper": "120 epochs, towards the sharp frame's depth, as in the paper; wants a GPU",
 }
+_LISTED = 50
 _NO_JOB = html.empty(
     "No fine-tune yet", "Choose a dataset version and press Start: it goes on when you close the page."
 )
@@ -63,8 +64,10 @@ class TrainTab:
         self.job = gr.Dropdown([], label="Job", elem_id="job")
         self.card = gr.HTML(_NO_JOB, elem_id="job-card")
         with gr.Row():
-            self.stop = gr.Button("Stop", interactive=False, elem_id="stop")
-            self.resume = gr.Button("Resume", interactive=False, elem_id="resume")
+            self.pause = gr.Button("Pause", interactive=False, elem_id="pause", min_width=90)
+            self.resume = gr.Button("Resume", interactive=False, elem_id="resume", min_width=90)
+            self.stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=90)
+            self.front = gr.Button("Move to front", visible=False, elem_id="move-to-front", min_width=120)
             self.onward = gr.Button("Compare with its base", interactive=False, elem_id="to-compare")
         self.curves = gr.HTML("", elem_id="curves")
         with gr.Accordion("Pictures: how its depth changes as it learns", open=False, elem_id="probes-panel"):
@@ -76,17 +79,8 @@ class TrainTab:
     @property
     def view(self) -> list[Any]:
         """What `show` gives values for."""
-        return [
-            self.seen,
-            self.card,
-            self.stop,
-            self.resume,
-            self.onward,
-            self.curves,
-            self.probes,
-            self.other_curves,
-            self.table,
-        ]
+        buttons = [self.pause, self.resume, self.stop, self.front, self.onward]
+        return [self.seen, self.card, *buttons, self.curves, self.probes, self.other_curves, self.table]
 
     def _connect(self) -> None:
         self.snapshot.click(told(self.make_version), self.note, [self.version, self.note], **LIGHT)
@@ -94,7 +88,12 @@ class TrainTab:
         self.start.click(told(self.launch), asked, self.job, **LIGHT).success(
             told(self.show), self.job, self.view, **LIGHT
         )
-        for button, act in ((self.stop, self.stopping), (self.resume, self.resuming)):
+        for button, act in (
+            (self.stop, self.stopping),
+            (self.pause, self.pausing),
+            (self.resume, self.resuming),
+            (self.front, self.moving_to_front),
+        ):
             acted = button.click(told(act), self.job, None, **LIGHT)
             acted.success(told(self.show), self.job, self.view, **LIGHT)
             acted.failure(told(self.show), self.job, self.view, **LIGHT)
@@ -116,8 +115,8 @@ class TrainTab:
 
     def job_choices(self, chosen: str | None = None) -> Any:
         """All jobs, the newest chosen if none is named."""
-        found = self.workspace.store.jobs.jobs()
-        choices = [(f"{job.id}: {_asked(job)} ({html.STATUS_WORDS[job.status]})", job.id) for job in found]
+        found = self.workspace.store.jobs.jobs(limit=_LISTED)
+        choices = [(f"{job.id}: {job_words.title(job)} ({html.STATUS_WORDS[job.status]})", job.id) for job in found]
         return gr.update(choices=choices, value=chosen or (found[0].id if found else None))
 
     def launch(self, version: str | None, base: str, preset: str) -> Any:
@@ -131,6 +130,15 @@ class TrainTab:
         jobs.stop(self.workspace, _chosen(job_id))
         gr.Info("It stops after this step; Resume goes on from there.")
 
+    def pausing(self, job_id: str | None) -> None:
+        """Ask the job to hold."""
+        jobs.pause(self.workspace, _chosen(job_id))
+        gr.Info("It holds after this step, with its model in memory, until Resume or Stop.")
+
+    def moving_to_front(self, job_id: str | None) -> None:
+        """Let the queued job be the next."""
+        jobs.move_to_front(self.workspace, _chosen(job_id))
+
     def resuming(self, job_id: str | None) -> None:
         """Let the job go on."""
         jobs.resume(self.workspace, _chosen(job_id))
@@ -138,70 +146,56 @@ class TrainTab:
     def show(self, job_id: str | None) -> tuple[Any, ...]:
         """The card, the buttons, the curves and the table, as they are now."""
         jobs.tend(self.workspace)
-        found = self.workspace.store.jobs.jobs()
+        found = self.workspace.store.jobs.jobs(limit=_LISTED)
         if not job_id or not found:
             off = gr.update(interactive=False)
-            return "", _NO_JOB, off, off, off, "", "", "", ""
+            return "", _NO_JOB, off, off, off, gr.update(visible=False), off, "", "", "", ""
         job = self.workspace.store.jobs.job(job_id)
-        running = job.status in UNFINISHED
+        heeds = job.status in UNFINISHED and not job.stop_requested
         points = self.workspace.store.jobs.points(job_id)
         return (
-            _signature(job),
+            self._signature(job),
             self.job_card(job),
-            gr.update(interactive=running and not job.stop_requested),
-            gr.update(interactive=job.status in RESUMABLE),
+            gr.update(interactive=heeds and job.status == "running" and not job.pause_requested),
+            gr.update(interactive=job.status in RESUMABLE or (heeds and job.pause_requested)),
+            gr.update(interactive=heeds),
+            gr.update(visible=job.status == "queued"),
             gr.update(interactive=bool(job.checkpoint)),
             watching.main_charts(points),
             watching.probes(self.workspace.probe_pictures(job_id)),
             watching.other_charts(points),
-            _jobs_table(found),
+            job_words.table(found),
         )
 
     def watch(self, job_id: str | None, seen: str) -> tuple[Any, ...]:
         """What `show` gives if the job has moved since it was last shown; else nothing changes."""
-        if not job_id or _signature(self.workspace.store.jobs.job(job_id)) == seen:
+        if not job_id or self._signature(self.workspace.store.jobs.job(job_id)) == seen:
             return tuple(gr.skip() for _ in self.view)
         return self.show(job_id)
 
+    def _signature(self, job: Job) -> str:
+        """Another one whenever there is something new to show."""
+        asked = f"{job.activity} {job.stop_requested} {job.pause_requested} {job_words.silence(job)}"
+        return f"{job.id} {asked} {self.workspace.store.jobs.states(_LISTED)}"
+
     def job_card(self, job: Job) -> str:
         """State, progress, time left, what went wrong, and the log."""
-        words = html.STATUS_WORDS[job.status] if not job.stop_requested or job.status != "running" else "stopping"
-        state = f'<span class="bd-state bd-{job.status}">{words}</span>'
+        status, words = job_words.state(job)
+        state = f'<span class="bd-state bd-{status}">{words}</span>'
         left = html.duration(job.seconds_left)
         label = f"step {job.step} of {job.steps}" + (f", {left} left" if left else "")
         bar = html.bar(job.step / job.steps, label) if job.steps else ""
-        activity = html.notice(job.activity) if job.status == "running" and job.activity else ""
+        silent = job_words.silence(job)
+        activity = html.notice(silent or job.activity) if job.status == "running" and (silent or job.activity) else ""
         error = html.notice(job.error.split("\n")[0]) if job.error else ""
         log = html.log(jobs.log_tail(self.workspace, job.id), opened=job.status in ("interrupted", "failed"))
-        title = f"Fine-tune {job.id}: {_asked(job)}"
-        parts = f"{state}{bar}{activity}{error}{watching.gain(job)}{log}"
-        return f'<div class="bd-jobcard"><b>{escape(title)}</b> {parts}</div>'
-
-
-def _asked(job: Job) -> str:
-    return f"{job.settings['base']} on {job.settings['version']}, {job.settings['preset']}"
-
-
-def _signature(job: Job) -> str:
-    return f"{job.id} {job.status} {job.step} {job.activity} {job.stop_requested}"
+        name = f"<b>{escape(f'{job.id}: {job_words.title(job)}')}</b>"
+        told = job_words.outcome(job)
+        came = watching.gain(job) + (f"<p>{escape(told)}</p>" if told else "")
+        return f'<div class="bd-jobcard">{name} {state}{bar}{activity}{error}{came}{log}</div>'
 
 
 def _chosen(job_id: str | None) -> str:
     if not job_id:
-        raise InputError("No job is chosen: start a fine-tune first.")
+        raise InputError("No job is chosen: start one first.")
     return job_id
-
-
-def _jobs_table(found: list[Job]) -> str:
-    rows = [
-        (
-            job.id,
-            html.STATUS_WORDS[job.status],
-            str(job.settings.get("version")),
-            str(job.settings.get("base")),
-            str(job.settings.get("preset")),
-            f"{job.step} / {job.steps}",
-        )
-        for job in found
-    ]
-    return html.table(("job", "state", "data", "base", "preset", "steps"), rows)
