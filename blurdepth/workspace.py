@@ -278,6 +278,11 @@ class Workspace:
             for sample in samples
         ]
 
+    def training_provenance(self, version_id: str, base: str, preset: str) -> dict[str, str]:
+        """Where a fine-tune comes from, for its checkpoint."""
+        manifest = self.store.versions.version(version_id).manifest
+        return {"dataset_version": version_id, "dataset_manifest": manifest, "base": base, "preset": preset}
+
     def thumbnail(self, picture: str) -> Path:
         """A small copy of a picture, made once."""
         return self._derived(f"small/{picture}", lambda: thumbnail(self.pictures.picture(picture)))

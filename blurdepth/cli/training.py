@@ -26,13 +26,7 @@ def train(args: Namespace) -> tuple[dict[str, Any], str]:
     workspace = Workspace(args.data or default_data_folder())
     recipe = replace(load_recipe(args.preset), seed=args.seed)
     samples = workspace.training_samples(args.version, recipe.split, recipe.val_share, recipe.seed)
-    version = workspace.store.versions.version(args.version)
-    provenance = {
-        "dataset_version": version.id,
-        "dataset_manifest": version.manifest,
-        "base": args.base,
-        "preset": recipe.name,
-    }
+    provenance = workspace.training_provenance(args.version, args.base, recipe.name)
     first = os.environ.get("RANK", "0") == "0"
     named = args.tracker and first
     tracker = open_tracker(args.tracker, f"blurdepth-{args.out.name}", args.out, recipe.as_dict()) if named else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 from blurdepth.errors import Cancelled, ConflictError, StorageError
@@ -67,8 +66,8 @@ class Control:
         if progress.curves:
             self._jobs.add_points(self._job, progress.step, progress.curves)
         if progress.curves or self._is_due():
-            values = asdict(progress)
-            self._write(**{name: values[name] for name in ("step", "steps", "activity", "seconds_left")})
+            values = {name: getattr(progress, name) for name in ("step", "steps", "seconds_left")}
+            self._write(**values, activity=_doing(progress))
 
     def should_stop(self) -> bool:
         """Whether people want it to stop; returns only when they don't want it to hold."""
@@ -110,3 +109,9 @@ class Control:
                 return
             except StorageError as error:
                 _log.warning("no sign of life could be written: %s", error)
+
+
+def _doing(progress: Progress) -> str:
+    """The activity, with its speed and its memory where they are known."""
+    speed = f", {progress.images_per_second:.1f} images a second" if progress.images_per_second else ""
+    return f"{progress.activity}{speed}, {progress.used_bytes / 2**30:.1f} GiB of memory"

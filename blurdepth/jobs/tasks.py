@@ -103,16 +103,9 @@ def _finetune(workspace: Workspace, job: Job, control: Control) -> Ending:
     settings = job.settings
     recipe = recipe_from_dict(settings["recipe"])
     samples = workspace.training_samples(settings["version"], recipe.split, recipe.val_share, recipe.seed)
-    version = workspace.store.versions.version(settings["version"])
-    provenance = {
-        "job": job.id,
-        "dataset_version": version.id,
-        "dataset_manifest": version.manifest,
-        "base": settings["base"],
-        "preset": settings["preset"],
-    }
+    origin = workspace.training_provenance(settings["version"], settings["base"], settings["preset"])
     out = job_folder(workspace, job.id)
-    outcome = finetune(settings["model"], samples, recipe, out, control, provenance=provenance)
+    outcome = finetune(settings["model"], samples, recipe, out, control, provenance={"job": job.id, **origin})
     checkpoint = str(outcome.checkpoint.relative_to(workspace.folder)) if outcome.checkpoint else ""
     return Ending(outcome.status, checkpoint, metrics=outcome.metrics)
 
