@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blurdepth.errors import InputError
+from blurdepth.store.database import now
 from blurdepth.store.records import Counts, Job, Version
 from blurdepth.ui import html, job_words
 from blurdepth.ui.generate import read_seed
@@ -34,6 +36,7 @@ MARKUP = '<img src=x onerror="alert(1)">'
         html.facts({MARKUP: MARKUP}, MARKUP),
         html.log(MARKUP, opened=True),
         html.header(MARKUP, Counts(), job_words.chip([Job(MARKUP, MARKUP, "running", {})])),
+        job_words.table([Job(MARKUP, MARKUP, "running", {})], []),
     ],
 )
 def test_markup_in_any_text_stays_text(made: str) -> None:
@@ -105,3 +108,23 @@ def test_every_value_lies_within_the_chart(values: list[float]) -> None:
     for pair in re.findall(r'points="([^"]+)"', made)[0].split():
         _, y = map(float, pair.split(","))
         assert 0 <= y <= HEIGHT
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (Job("j1", "finetune", "running", {}, pause_requested=True, activity="training"), "pausing"),
+        (Job("j1", "finetune", "running", {}, pause_requested=True, activity="paused"), "paused"),
+        (Job("j1", "finetune", "running", {}, pause_requested=True, stop_requested=True), "stopping"),
+        (Job("j1", "finetune", "stopped", {}, stop_requested=True), "stopped"),
+    ],
+)
+def test_what_was_asked_of_a_job_is_told_until_it_is_so(job: Job, words: str) -> None:
+    assert job_words.state(job)[1] == words
+
+
+def test_a_running_job_without_a_sign_of_life_says_so() -> None:
+    job = Job("j1", "label", "running", {}, activity="depth of street.png", heartbeat="2026-01-01T10:00:00.000+00:00")
+    assert "No sign of life since 2026-01-01T10:00" in job_words.activity(job)
+    assert job_words.activity(replace(job, heartbeat=now())) == "depth of street.png"
+    assert job_words.activity(replace(job, status="interrupted")) == ""

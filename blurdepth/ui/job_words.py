@@ -22,7 +22,7 @@ def title(job: Job) -> str:
     """
     asked = job.settings
     words = {
-        "finetune": lambda: f"Fine-tune of {asked['base']} on {asked['version']}, {asked['preset']}",
+        "finetune": lambda: f"Fine-tune of {_short(asked['base'])} on {asked['version']}, {asked['preset']}",
         "generate": lambda: f"{asked['request']['variants']} variants each of {_frames(asked['frames'])}",
         "label": lambda: f"Depth of {_frames(asked['frames'])} by {_short(asked['model'])}",
         "evaluate": lambda: f"{_list(asked['models'])} measured on {_short(asked['benchmark'])}",
@@ -70,23 +70,36 @@ def progress(job: Job) -> str:
     return f"{job.step} of {job.steps}" if job.steps else ""
 
 
-def silence(job: Job) -> str:
-    """A warning, if a running job gives no sign of life."""
+def activity(job: Job) -> str:
+    """What a running job is doing, or that it gives no sign of life."""
+    if job.status != "running":
+        return ""
+    if is_silent(job):
+        return f"No sign of life since {str(job.heartbeat)[:16]} UTC: Stop ends its process if it does not answer."
+    if job.activity == PAUSED:
+        return "It holds with its model in memory: Resume goes on from here, Stop makes room for the next job."
+    return job.activity
+
+
+def is_silent(job: Job) -> bool:
+    """Whether a running job should have given a sign of life by now."""
     if job.status != "running" or not job.heartbeat:
-        return ""
-    quiet = (datetime.now(UTC) - datetime.fromisoformat(job.heartbeat)).total_seconds()
-    if quiet < QUIET_S:
-        return ""
-    return f"No sign of life for {html.duration(quiet)}: Stop ends its process if it does not answer."
+        return False
+    return (datetime.now(UTC) - datetime.fromisoformat(job.heartbeat)).total_seconds() > QUIET_S
 
 
-def table(found: Sequence[Job]) -> str:
-    """All kinds of jobs, a row each."""
-    rows = [
-        (job.id, title(job), state(job)[1], progress(job), job.device if job.status == "running" else "")
-        for job in found
-    ]
-    return html.table(("job", "what", "state", "done", "on"), rows)
+def table(found: Sequence[Job], queue: Sequence[Job]) -> str:
+    """All kinds of jobs, a row each; those that wait with their place in the queue."""
+    places = {job.id: number for number, job in enumerate(queue, start=1)}
+    rows = [(job.id, _state_in_table(job, places.get(job.id)), progress(job), title(job)) for job in found]
+    return f'<div class="bd-jobs">{html.table(("job", "state", "done", "what"), rows)}</div>'
+
+
+def _state_in_table(job: Job, place: int | None) -> str:
+    if place is not None:
+        return "next in line" if place == 1 else f"number {place} in line"
+    # Which of several devices; a single one goes without saying.
+    return state(job)[1] + (f" on {job.device}" if job.status == "running" and ":" in job.device else "")
 
 
 def outcome(job: Job) -> str:

@@ -164,7 +164,7 @@ class TrainTab:
             watching.main_charts(points),
             watching.probes(self.workspace.probe_pictures(job_id)),
             watching.other_charts(points),
-            job_words.table(found),
+            job_words.table(found, self.workspace.store.jobs.queue()),
         )
 
     def watch(self, job_id: str | None, seen: str) -> tuple[Any, ...]:
@@ -175,7 +175,7 @@ class TrainTab:
 
     def _signature(self, job: Job) -> str:
         """Another one whenever there is something new to show."""
-        asked = f"{job.activity} {job.stop_requested} {job.pause_requested} {job_words.silence(job)}"
+        asked = f"{job.activity} {job.stop_requested} {job.pause_requested} {job_words.is_silent(job)}"
         return f"{job.id} {asked} {self.workspace.store.jobs.states(_LISTED)}"
 
     def job_card(self, job: Job) -> str:
@@ -185,8 +185,8 @@ class TrainTab:
         left = html.duration(job.seconds_left)
         label = f"step {job.step} of {job.steps}" + (f", {left} left" if left else "")
         bar = html.bar(job.step / job.steps, label) if job.steps else ""
-        silent = job_words.silence(job)
-        activity = html.notice(silent or job.activity) if job.status == "running" and (silent or job.activity) else ""
+        doing = job_words.activity(job)
+        activity = html.notice(doing) if doing else ""
         error = html.notice(job.error.split("\n")[0]) if job.error else ""
         log = html.log(jobs.log_tail(self.workspace, job.id), opened=job.status in ("interrupted", "failed"))
         name = f"<b>{escape(f'{job.id}: {job_words.title(job)}')}</b>"
