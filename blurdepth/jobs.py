@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 from blurdepth.errors import BlurdepthError, ConflictError
 from blurdepth.estimators import lasting_name
 from blurdepth.files import write_atomically
+from blurdepth.preflight import preflight
 from blurdepth.recipe import load_recipe, recipe_from_dict
 from blurdepth.store.records import UNFINISHED, Job
 from blurdepth.workspace import Workspace
@@ -60,6 +61,7 @@ def submit_finetune(workspace: Workspace, version: str, base: str, preset: str, 
     recipe = replace(load_recipe(preset), seed=seed)
     workspace.training_samples(version, recipe.split, recipe.val_share, recipe.seed)
     model = lasting_name(workspace.resolve_model(base))
+    preflight(workspace, version, base, recipe).refuse()
     settings = {
         "version": version,
         "base": model if os.path.isdir(os.path.expanduser(base)) else base,

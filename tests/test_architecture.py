@@ -24,12 +24,13 @@ ORDER = [
     ["estimators", "segmenters", "diffusion"],
     ["setups"],
     ["store", "dataset", "losses"],
-    ["recipe"],
+    ["recipe", "model_card"],
     ["training_data", "training_state"],
     ["finetune"],
     ["workspace", "judging"],
     ["generation", "blending"],
-    ["evaluate", "jobs", "reports", "editing", "repair", "batch"],
+    ["evaluate", "preflight", "sharing"],
+    ["jobs", "reports", "editing", "repair", "batch"],
     ["ui", "cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

@@ -195,7 +195,7 @@ def test_a_card_warns_of_what_went_wrong() -> None:
         assert said in card
 
 
-def test_a_picture_shows_input_base_tuned_and_target_in_one_range(tmp_path: Path) -> None:
+def test_a_picture_shows_input_base_tuned_and_target_in_one_range() -> None:
     rgb, target, regions = scene(1)
     made = comparison(rgb, 3 * target + 7, np.full_like(target, 5), target, regions)
     assert made.shape == (HEIGHT, 4 * WIDTH + 18, 3)
