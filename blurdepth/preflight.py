@@ -307,6 +307,8 @@ def _look_at_memory(needed: int, free: int, device: str) -> Finding:
 
 def _look_at_time(seconds: tuple[float, float], counts: Counts, recipe: Recipe, device: str) -> Finding:
     quick, slow = map(duration_words, seconds)
+    if quick.split()[1:] == slow.split()[1:] and quick != slow:
+        quick = quick.split()[0]
     steps = recipe.epochs * -(-counts.train_items // recipe.batch)
     name = {"cuda": "GPU", "mps": "Apple GPU"}.get(device, "CPU")
     words = f"Takes about {quick if quick == slow else f'{quick} to {slow}'} on this {name}: {steps:,} steps"

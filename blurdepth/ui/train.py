@@ -11,10 +11,12 @@ from blurdepth import jobs
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
 from blurdepth.metrics import METRICS
+from blurdepth.model_card import MADE_TARGETS_ABS_REL
 from blurdepth.recipe import PRESETS
 from blurdepth.store.records import RESUMABLE, UNFINISHED, Job
 from blurdepth.ui import html
 from blurdepth.ui.plots import line_chart
+from blurdepth.ui.share import ShareRow, look_ahead
 from blurdepth.ui.shared import LIGHT, model_choices, told
 from blurdepth.workspace import Workspace
 
@@ -61,6 +63,7 @@ class TrainTab:
         choices = [(f"{name}: {words}", name) for name, words in PRESET_WORDS.items() if name in PRESETS]
         self.preset = gr.Radio(choices, value="quick", label="Preset", elem_id="preset")
         self.start = gr.Button("Start fine-tune", variant="primary", elem_id="start-finetune")
+        self.ahead = gr.HTML("", elem_id="preflight")
 
     def _lay_out_job(self) -> None:
         self.job = gr.Dropdown([], label="Job", elem_id="job")
@@ -69,6 +72,7 @@ class TrainTab:
             self.stop = gr.Button("Stop", interactive=False, elem_id="stop")
             self.resume = gr.Button("Resume", interactive=False, elem_id="resume")
             self.onward = gr.Button("Compare with its base", interactive=False, elem_id="to-compare")
+        self.share = ShareRow(self.workspace, self.job, self.card)
         self.curves = gr.HTML("", elem_id="curves")
         self.table = gr.HTML("", elem_id="jobs")
 
@@ -80,6 +84,7 @@ class TrainTab:
     def _connect(self) -> None:
         self.snapshot.click(told(self.make_version), self.note, [self.version, self.note], **LIGHT)
         asked = [self.version, self.base, self.preset]
+        gr.on([each.change for each in asked], self.look_ahead, asked, self.ahead, **LIGHT)
         self.start.click(told(self.launch), asked, self.job, **LIGHT).success(
             told(self.show), self.job, self.view, **LIGHT
         )
@@ -114,6 +119,10 @@ class TrainTab:
         if not version:
             raise InputError("No dataset version is chosen: make one of the accepted samples first.")
         return self.job_choices(jobs.submit_finetune(self.workspace, version, base, preset).id)
+
+    def look_ahead(self, version: str | None, base: str | None, preset: str) -> str:
+        """What the fine-tune that stands there will take, and what its data lacks."""
+        return look_ahead(self.workspace, version, base, preset)
 
     def stopping(self, job_id: str | None) -> None:
         """Ask the job to stop."""
@@ -201,7 +210,7 @@ def _gain(job: Job) -> str:
     table = html.table(("AbsRel, lower is better", "base → fine-tuned"), rows)
     if job.metrics.get("improved") is False:
         table += html.notice("It is not better than its base on held-out samples: accept more samples of more frames.")
-    if base.get("sharp", {}).get("abs_rel", 1) > 0.005:
+    if base.get("sharp", {}).get("abs_rel", 1) > MADE_TARGETS_ABS_REL:
         return table
     note = "The base made the targets, so on sharp frames it is right by definition: any change counts as an error."
     return f'{table}<p class="bd-note">{note}</p>'
