@@ -20,6 +20,7 @@ from blurdepth.pretrained import (
     OnBytes,
     best_device,
     core_count,
+    files_here,
     find_files,
     lasting_path,
     read_model,
@@ -159,6 +160,16 @@ def find_model(name: str, on_bytes: OnBytes | None = None) -> tuple[Path, str]:
         ModelError: see `load_estimator`.
     """
     return find_files(_place(name), on_bytes, _CHOICES, "use the bundled model")
+
+
+def weights_here(name: str) -> list[Path] | None:
+    """The files with a model's weights; None if they are still to be downloaded. Nothing is read but names.
+
+    Raises:
+        ModelError: it is neither a folder with a model nor a Hub id.
+    """
+    folder = files_here(_place(name), _CHOICES)
+    return None if folder is None else sorted(folder.glob("*.safetensors"))
 
 
 def lasting_name(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import threading
 from collections.abc import Callable, Hashable, Iterator
@@ -180,6 +181,21 @@ def files_here(name: str, choices: str, layout: Layout = TRANSFORMERS_MODEL) -> 
         ModelError: it is neither a folder of this kind nor a Hub id.
     """
     return _local_folder(name, choices, layout) or _cached_snapshot(name, layout)
+
+
+def element_count(path: Path) -> int:
+    """How many numbers a .safetensors file holds, from its header alone.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} is damaged ({error}): get the model again.") from error
 
 
 def lasting_path(name: str, choices: str) -> str:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from blurdepth.errors import InputError, StorageError
 from blurdepth.files import storage_error, write_atomically
+from blurdepth.model_card import write_card
 from blurdepth.training_step import Trainer
 
 STATE = "state.safetensors"
@@ -133,6 +134,7 @@ class RunFolder:
             model.save_pretrained(fresh)
             processor.save_pretrained(fresh)
             (fresh / NOTES).write_text(json.dumps({**notes, "key": self._key}, indent=1), encoding="utf-8")
+            write_card(fresh, notes)
             for path in fresh.iterdir():
                 _flush(path)
             shutil.rmtree(old, ignore_errors=True)

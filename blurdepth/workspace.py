@@ -85,7 +85,7 @@ class Workspace:
 
     def __init__(self, folder: Path, *, model_folders: bool = True) -> None:
         self.folder = folder.expanduser().resolve()
-        self._model_folders = model_folders
+        self.model_folders = model_folders
         self.store = Store(self.folder / "blurdepth.db")
         self.pictures = ContentFolder(self.folder / "pictures")
         self.arrays = ContentFolder(self.folder / "arrays")
@@ -136,7 +136,7 @@ class Workspace:
         return str(self.folder / job.checkpoint)
 
     def _refuse_folders(self, name: str) -> None:
-        if not self._model_folders and not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
+        if not self.model_folders and not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
             raise ModelError(f"{name!r} is no model here: give bundled, a job (j1), or a Hub id (owner/model).")
 
     def estimate(

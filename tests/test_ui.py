@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +21,10 @@ from blurdepth.store.records import Counts, Job, Version
 from blurdepth.ui import html, job_words
 from blurdepth.ui.generate import read_seed
 from blurdepth.ui.plots import HEIGHT, line_chart
+from blurdepth.ui.share import look_ahead, served_zip
 from blurdepth.ui.shared import told
+from blurdepth.workspace import Workspace
+from tests.test_preflight import filled
 
 MARKUP = '<img src=x onerror="alert(1)">'
 
@@ -89,6 +95,54 @@ def test_a_seed_is_typed_or_by_chance() -> None:
 def test_one_is_not_many() -> None:
     assert html.contents(Version("v1", "", "", 1, 1, "")) == "1 sample of 1 frame"
     assert html.contents(Version("v1", "", "", 3, 2, "")) == "3 samples of 2 frames"
+
+
+def test_what_is_said_ahead_of_a_fine_tune_is_text(tmp_path: Path) -> None:
+    workspace = filled(tmp_path, 2, 2)
+    said = look_ahead(workspace, "v1", "bundled", "quick")
+    assert 'class="bd-ahead bd-warn"' in said and "4 samples of 2 frames. <b>Add variants" in said
+    for version, base, preset in (("v1", MARKUP, "quick"), (MARKUP, "bundled", "quick"), ("v1", "bundled", MARKUP)):
+        said = look_ahead(workspace, version, base, preset)
+        assert "bd-notice" in said and "<img" not in said and "&lt;img" in said
+    assert look_ahead(workspace, None, "bundled", "quick") == ""
+
+
+PAGE = """
+import sys
+from pathlib import Path
+from blurdepth.ui.page import Page
+from blurdepth.workspace import Workspace
+for mine in (True, False):
+    page = Page(Workspace(Path(sys.argv[1]), model_folders=mine)).blocks
+    ids = {each.elem_id for each in page.blocks.values()}
+    handlers = {getattr(each.fn, "__qualname__", "") for each in page.fns.values()}
+    print(mine, "download-checkpoint" in ids, "push" in ids, "ShareRow.push" in handlers)
+"""
+
+
+def test_only_who_runs_the_page_can_push_by_its_login(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PAGE, str(tmp_path)]
+    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines() == ["True True True True", "False True False False"]
+
+
+def test_a_model_is_handed_out_once_for_each_state_of_it(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    job = workspace.store.jobs.add("finetune", {})
+    with pytest.raises(InputError, match="no checkpoint"):
+        served_zip(workspace, job.id)
+    claimed = workspace.store.jobs.claim(job.id, 1, 1.0)
+    assert claimed is not None
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "blurdepth.json").write_text("{}")
+    workspace.store.jobs.finish(claimed, "done", checkpoint="made")
+    first = served_zip(workspace, job.id)
+    assert first.name == f"{job.id}.zip" and served_zip(workspace, job.id) == first
+    (tmp_path / "made" / "more").write_text("")
+    os.utime(tmp_path / "made", (2e9, 2e9))  # the clock of files may not have moved on
+    second = served_zip(workspace, job.id)
+    assert second != first and [path.name for path in second.parent.iterdir()] == [first.name]
 
 
 def test_a_chart_draws_each_curve_and_the_base_and_skips_what_is_no_number() -> None:

@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_depth_commands(add)
     _add_curation_commands(add)
     _add_job_commands(add)
+    _add_sharing_commands(add)
     return parser
 
 
@@ -172,6 +173,13 @@ def _add_curation_commands(add: Any) -> None:
 
     snapshot = _command(add, "snapshot", commands.snapshot, "make a dataset version of the accepted samples")
     snapshot.add_argument("--note", default="")
+
+
+def _add_sharing_commands(add: Any) -> None:
+    push = _command(add, "push", commands.push, "put a fine-tuned model on the Hugging Face Hub")
+    push.add_argument("job", metavar="JOB", help="such as j1")
+    push.add_argument("--repo", required=True, metavar="OWNER/NAME", help="made if it is not there yet")
+    push.add_argument("--private", action="store_true", help="only its owner sees it")
 
 
 def _add_job_commands(add: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from blurdepth import jobs as background
+from blurdepth import sharing
 from blurdepth.batch import Skipped, generate_batch, pictures_in, read_book
 from blurdepth.blending import BlendRequest, blend_clip
 from blurdepth.blurcheck import measure_blur
@@ -25,6 +26,8 @@ from blurdepth.errors import InputError
 from blurdepth.files import encode_array, read_array, write_atomically
 from blurdepth.generation import GenerationRequest
 from blurdepth.images import encode_png, linear_to_srgb, read_bytes, read_image, read_labels, srgb_to_linear
+from blurdepth.preflight import preflight
+from blurdepth.recipe import load_recipe
 from blurdepth.render import depth_picture, depth_range
 from blurdepth.repair import failed
 from blurdepth.repair import repair as repair_samples
@@ -228,7 +231,10 @@ def snapshot(args: Namespace) -> Output:
 def finetune(args: Namespace) -> Output:
     """Queue a fine-tune."""
     workspace = _workspace(args)
-    return _job(workspace, background.submit_finetune(workspace, args.version, args.base, args.preset, args.seed))
+    job = background.submit_finetune(workspace, args.version, args.base, args.preset, args.seed)
+    for finding in preflight(workspace, args.version, args.base, load_recipe(args.preset)).findings:
+        print(" ".join(filter(None, (finding.words, finding.mend))), file=sys.stderr)
+    return _job(workspace, job)
 
 
 def jobs(args: Namespace) -> Output:
@@ -297,6 +303,12 @@ def _job_line(report: dict[str, Any]) -> str:
     return (
         f"{report['id']} {report['kind']} {report['status']} {report['step']}/{report['steps']} {report['checkpoint']}"
     )
+
+
+def push(args: Namespace) -> Output:
+    """Put a checkpoint on the Hub."""
+    url = sharing.push(_workspace(args), args.job, args.repo, private=args.private)
+    return {"url": url}, url
 
 
 def evaluate(args: Namespace) -> Output:

@@ -10,7 +10,7 @@ from typing import Any
 
 from blurdepth.errors import ModelError
 from blurdepth.images import content_hash
-from blurdepth.pretrained import Layout, OnBytes, files_here, find_files
+from blurdepth.pretrained import Layout, OnBytes, element_count, files_here, find_files
 
 BASE = "stabilityai/stable-diffusion-xl-base-1.0"
 ADAPTER = "TencentARC/t2i-adapter-depth-midas-sdxl-1.0"
@@ -137,8 +137,6 @@ def missing_parts(models: DiffusionModels) -> dict[str, int | None]:
 
 def weight_elements(models: DiffusionModels) -> dict[str, int] | None:
     """Numbers of weights by component, from the headers of the files; None unless all are on this machine."""
-    from safetensors import SafetensorError, safe_open
-
     counts: dict[str, int] = {}
     for part, name, layout in models.parts():
         folder = files_here(name, _CHOICES, layout)
@@ -146,12 +144,7 @@ def weight_elements(models: DiffusionModels) -> dict[str, int] | None:
             return None
         for inside in layout.weights:
             for path in weight_files(folder / inside):
-                try:
-                    with safe_open(path, "np") as file:
-                        shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
-                except (OSError, SafetensorError) as error:
-                    raise ModelError(f"{path} is damaged ({error}): get the model again.") from error
-                counts[inside or part] = counts.get(inside or part, 0) + sum(map(_product, shapes))
+                counts[inside or part] = counts.get(inside or part, 0) + element_count(path)
     return counts
 
 
@@ -178,13 +171,6 @@ class _Sum:
             self._before += self._latest[1]
         self._latest = done, total
         self._on_bytes(self._before + done, self._before + total)
-
-
-def _product(shape: list[int]) -> int:
-    result = 1
-    for side in shape:
-        result *= side
-    return result
 
 
 def _check_kind(part: str, name: str, folder: Path) -> None:

@@ -14,6 +14,7 @@ from blurdepth.diffusion import DiffusionModels, PaintSettings
 from blurdepth.errors import InputError, NotFoundError
 from blurdepth.estimators import BUNDLED, lasting_name
 from blurdepth.generation import GenerationRequest
+from blurdepth.preflight import preflight
 from blurdepth.recipe import load_recipe
 from blurdepth.store.records import BookEntry
 from blurdepth.workspace import Workspace
@@ -32,6 +33,7 @@ def finetune_settings(workspace: Workspace, version: str, base: str, preset: str
     recipe = replace(load_recipe(preset), seed=seed)
     workspace.training_samples(version, recipe.split, recipe.val_share, recipe.seed)
     model = lasting_name(workspace.resolve_model(base))
+    preflight(workspace, version, base, recipe).refuse()
     return {
         "version": version,
         "base": model if os.path.isdir(os.path.expanduser(base)) else base,

@@ -15,11 +15,11 @@ from blurdepth.errors import InputError
 from blurdepth.estimators import Estimator
 from blurdepth.evaluate import Example, RegionMetrics, benchmark_report, measure_example, write_report
 from blurdepth.images import read_bytes
-from blurdepth.jobs.checkpoints import copy_checkpoint
 from blurdepth.jobs.control import Control
 from blurdepth.jobs.folders import job_folder
 from blurdepth.jobs.settings import book_from_json, request_from_json
 from blurdepth.recipe import recipe_from_dict
+from blurdepth.sharing import checkpoint_contents, checkpoint_folder, copy_checkpoint
 from blurdepth.store.records import Frame, Job, JobStatus
 from blurdepth.workspace import Workspace
 
@@ -152,8 +152,8 @@ class _Measured:
 
 def _export(workspace: Workspace, job: Job, control: Control) -> Ending:
     """A job's checkpoint, copied to a folder or into a zip."""
-    source, out = Path(workspace.resolve_model(job.settings["model"])), Path(job.settings["out"])
-    copy_checkpoint(source, out, job.id, lambda done, count: control.step(done, count, f"copying to {out}"))
+    contents, out = checkpoint_contents(checkpoint_folder(workspace, job.settings["model"])), Path(job.settings["out"])
+    copy_checkpoint(contents, out, job.id, lambda done, count: control.step(done, count, f"copying to {out}"))
     return Ending("done", metrics={"out": str(out)})
 
 

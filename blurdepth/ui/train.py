@@ -13,6 +13,7 @@ from blurdepth.estimators import BUNDLED
 from blurdepth.recipe import PRESETS
 from blurdepth.store.records import RESUMABLE, UNFINISHED, Job
 from blurdepth.ui import html, job_words, watching
+from blurdepth.ui.share import ShareRow, look_ahead
 from blurdepth.ui.shared import LIGHT, model_choices, told
 from blurdepth.workspace import Workspace
 
@@ -59,6 +60,7 @@ class TrainTab:
         choices = [(f"{name}: {words}", name) for name, words in PRESET_WORDS.items() if name in PRESETS]
         self.preset = gr.Radio(choices, value="quick", label="Preset", elem_id="preset")
         self.start = gr.Button("Start fine-tune", variant="primary", elem_id="start-finetune")
+        self.ahead = gr.HTML("", elem_id="preflight")
 
     def _lay_out_job(self) -> None:
         self.job = gr.Dropdown([], label="Job", elem_id="job")
@@ -69,6 +71,7 @@ class TrainTab:
             self.stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=90)
             self.front = gr.Button("Move to front", visible=False, elem_id="move-to-front", min_width=120)
             self.onward = gr.Button("Compare with its base", interactive=False, elem_id="to-compare")
+        self.share = ShareRow(self.workspace, self.job, self.card)
         self.curves = gr.HTML("", elem_id="curves")
         with gr.Accordion("Pictures: how its depth changes as it learns", open=False, elem_id="probes-panel"):
             self.probes = gr.HTML("", elem_id="probes")
@@ -85,6 +88,7 @@ class TrainTab:
     def _connect(self) -> None:
         self.snapshot.click(told(self.make_version), self.note, [self.version, self.note], **LIGHT)
         asked = [self.version, self.base, self.preset]
+        gr.on([each.change for each in asked], self.look_ahead, asked, self.ahead, **LIGHT)
         self.start.click(told(self.launch), asked, self.job, **LIGHT).success(
             told(self.show), self.job, self.view, **LIGHT
         )
@@ -124,6 +128,10 @@ class TrainTab:
         if not version:
             raise InputError("No dataset version is chosen: make one of the accepted samples first.")
         return self.job_choices(jobs.submit_finetune(self.workspace, version, base, preset).id)
+
+    def look_ahead(self, version: str | None, base: str | None, preset: str) -> str:
+        """What the fine-tune that stands there will take, and what its data lacks."""
+        return look_ahead(self.workspace, version, base, preset)
 
     def stopping(self, job_id: str | None) -> None:
         """Ask the job to stop."""
