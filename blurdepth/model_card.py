@@ -17,7 +17,7 @@ import numpy as np
 
 from blurdepth.depth import INVALID
 from blurdepth.errors import InputError
-from blurdepth.estimators import BUNDLED, BUNDLED_FOLDER, KNOWN_MODELS
+from blurdepth.estimators import BUNDLED, KNOWN_MODELS
 from blurdepth.files import write_atomically
 from blurdepth.images import Rgb, encode_jpeg
 from blurdepth.metrics import METRICS, Regions, align
@@ -138,7 +138,7 @@ def licence_of(base: str) -> str:
     for model in KNOWN_MODELS:
         if model.id == base:
             return model.licence.lower()
-    path = Path(BUNDLED_FOLDER if base == BUNDLED else os.path.expanduser(base)) / CARD
+    path = Path(os.path.expanduser(base)) / CARD
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
