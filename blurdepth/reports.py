@@ -41,7 +41,7 @@ def job_report(workspace: Workspace, job: Job) -> dict[str, Any]:
         "checkpoint": str(workspace.folder / job.checkpoint) if job.checkpoint else "",
         "folder": str(workspace.folder / "jobs" / job.id),
         "activity": job.activity,
-        "paused": job.pause_requested,
+        "paused": job.status == "running" and job.pause_requested,
         "stopping": job.status == "running" and job.stop_requested,
         "device": job.device,
         "priority": job.priority,

@@ -16,11 +16,13 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from blurdepth import jobs
+from blurdepth.cli import main
 from blurdepth.errors import InputError, ModelError, NotFoundError
 from blurdepth.generation import GenerationRequest
 from blurdepth.jobs import tending
@@ -199,6 +201,41 @@ def test_what_cannot_be_done_is_refused_before_it_is_queued(workspace: Workspace
     assert workspace.store.jobs.jobs() == []
     with pytest.raises(InputError, match="no frames yet"):
         jobs.submit_label(Workspace(tmp_path / "empty"), [], "bundled")
+
+
+def command(capsys: pytest.CaptureFixture[str], workspace: Workspace, *words: str) -> dict[str, Any]:
+    """What a command says about a job."""
+    capsys.readouterr()
+    assert main([*words, "--data", str(workspace.folder), "--json"]) == 0
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)["job"]
+    return said
+
+
+def test_the_command_line_queues_every_kind(
+    workspace: Workspace, tiny_model: Path, tmp_path: Path, frame_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(write_recipe(tmp_path / "short.toml"))
+    asked = [
+        ("finetune", "v1", "--base", str(tiny_model), "--preset", recipe),
+        ("generate", str(frame_file), "--variants", "2", "--model", str(tiny_model), "--book", "--background"),
+        ("label", str(frame_file), "--model", "bundled"),
+        ("evaluate", "--model", str(tiny_model), "--benchmark", "v1", "--background"),
+    ]
+    queued = [command(capsys, workspace, *words) for words in asked]
+    ended_as = [command(capsys, workspace, "wait", job["id"]) for job in queued]
+    assert [(job["kind"], job["status"]) for job in ended_as] == [(words[0], "done") for words in asked]
+    assert {job["step"] == job["steps"] for job in ended_as} == {True}
+    assert len(workspace.store.samples.samples()) == 5
+    assert ended_as[3]["metrics"]["images"] == 3
+    assert (Path(ended_as[3]["folder"]) / "report.html").is_file()
+
+    out = tmp_path / "tuned"
+    export = command(capsys, workspace, "export-checkpoint", "j1", "--out", str(out))
+    assert command(capsys, workspace, "wait", export["id"])["status"] == "done"
+    assert workspace.estimator(str(out)).kind == "affine_inverse_depth"
+    assert main(["export-checkpoint", "j1", "--out", str(out), "--data", str(workspace.folder)]) == 2
+    assert f"{out} exists" in capsys.readouterr().err
+    assert main(["pause", "j1", "--data", str(workspace.folder)]) == 2
 
 
 class Siege:
