@@ -15,13 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from blurdepth.depth import INVALID
-from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED, KNOWN_MODELS
 from blurdepth.files import write_atomically
 from blurdepth.images import Rgb, encode_jpeg
-from blurdepth.metrics import METRICS, Regions, align
-from blurdepth.render import Map, depth_picture, depth_range, shrink
+from blurdepth.metrics import METRICS
 
 CARD = "README.md"
 MAX_PICTURES = 3
@@ -37,7 +34,7 @@ GROUPS = {
 MADE_TARGETS_ABS_REL = 0.005
 """On sharp frames, a base that is closer to the targets than this has made them."""
 
-_PANEL_PX, _GAP_PX = 480, 6
+_GAP_PX = 6
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _KINDS = {
     "affine_inverse_depth": "It predicts *affine inverse depth*: larger is nearer, scale and shift are unknown.",
@@ -54,29 +51,10 @@ class CardPicture:
     rgb: Rgb
 
 
-def comparison(rgb: Rgb, base: Map, tuned: Map, target: Map, regions: Regions) -> Rgb:
-    """Input, base, fine-tuned and target beside each other, the three depths in the target's unit and colours.
-
-    Args:
-        rgb: (H, W, 3) uint8 sRGB, the blurred image.
-        base, tuned: (H, W) float32, larger = nearer, of any scale and shift.
-        target: (H, W) float32 inverse depth, 1/m.
-        regions: (H, W) uint8; 255 has no target.
-
-    Returns:
-        (h, w, 3) uint8, each of the four at most 480 pixels wide.
-
-    Raises:
-        InputError: the shapes differ, or no pixel counts.
-    """
-    if rgb.shape[:2] != target.shape:
-        raise InputError(f"The image is {rgb.shape[:2]}, its target {target.shape}: they must be of one size.")
-    span = depth_range(target[regions != INVALID])
-    depths = (align(base, target, regions), align(tuned, target, regions), target)
-    panels = [rgb, *(depth_picture(each, span) for each in depths)]
-    small = [shrink(panel, _PANEL_PX / panel.shape[1]) for panel in panels]
-    gap = np.full((small[0].shape[0], _GAP_PX, 3), 255, np.uint8)
-    return np.concatenate([small[0], *(each for panel in small[1:] for each in (gap, panel))], axis=1)
+def side_by_side(panels: Sequence[Rgb]) -> Rgb:
+    """Pictures of one size, each (H, W, 3) uint8, beside each other with a gap."""
+    gap = np.full((panels[0].shape[0], _GAP_PX, 3), 255, np.uint8)
+    return np.concatenate([panels[0], *(each for panel in panels[1:] for each in (gap, panel))], axis=1)
 
 
 def write_card(folder: Path, notes: Mapping[str, Any], pictures: Sequence[CardPicture] = ()) -> Path:
@@ -85,7 +63,7 @@ def write_card(folder: Path, notes: Mapping[str, Any], pictures: Sequence[CardPi
     Args:
         folder: of the checkpoint.
         notes: as in its blurdepth.json; what is not in them is left out of the card.
-        pictures: see `comparison`; the first three are taken.
+        pictures: of input, base, fine-tuned and target; see `side_by_side`. The first three are taken.
 
     Raises:
         StorageError: the folder can't be written.

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from blurdepth.errors import InputError, StorageError
 from blurdepth.files import storage_error, write_atomically
-from blurdepth.model_card import write_card
+from blurdepth.images import decode_image
+from blurdepth.model_card import CardPicture, side_by_side, write_card
 from blurdepth.training_step import Trainer
 
 STATE = "state.safetensors"
@@ -134,7 +135,7 @@ class RunFolder:
             model.save_pretrained(fresh)
             processor.save_pretrained(fresh)
             (fresh / NOTES).write_text(json.dumps({**notes, "key": self._key}, indent=1), encoding="utf-8")
-            write_card(fresh, notes)
+            write_card(fresh, notes, self._card_pictures(notes["metrics"]["best_epoch"]))
             for path in fresh.iterdir():
                 _flush(path)
             shutil.rmtree(old, ignore_errors=True)
@@ -154,6 +155,18 @@ class RunFolder:
             StorageError: the disk is full, or the folder can't be written.
         """
         write_atomically(self.probes / name, png)
+
+    def _card_pictures(self, epoch: int) -> list[CardPicture]:
+        """What was kept to be watched, of the base and of this epoch."""
+        found: list[CardPicture] = []
+        for path in sorted(self.probes.glob("input-*.png")):
+            place = path.stem.removeprefix("input-")
+            names = (path.name, f"0000-{place}.png", f"{epoch:04d}-{place}.png", f"target-{place}.png")
+            paths = [self.probes / name for name in names]
+            if all(each.is_file() for each in paths):
+                panels = [decode_image(each.read_bytes(), each.name) for each in paths]
+                found.append(CardPicture(f"Validation picture {len(found) + 1}", side_by_side(panels)))
+        return found
 
     def finished(self) -> dict[str, Any] | None:
         """The notes of the checkpoint if this very fine-tune came to its end, else None."""

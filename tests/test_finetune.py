@@ -143,6 +143,10 @@ def test_the_checkpoint_says_how_it_was_made(base: Path, samples: list[TrainingS
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "probes"}
     kept = {path.name for path in (tmp_path / "probes").iterdir()}
     assert {"input-0.png", "target-0.png", "0000-0.png", "0001-0.png", "0001-1.png"} <= kept
+    # Input, base, fine-tuned and target of both held-out pictures.
+    card = (outcome.checkpoint / "README.md").read_text()
+    assert "(sample-1.jpg)" in card and "(sample-2.jpg)" in card
+    assert cv2.imread(str(outcome.checkpoint / "sample-1.jpg")).shape == (HEIGHT, 4 * WIDTH + 18, 3)
 
 
 def test_base_and_tuned_are_measured_by_group(whole: Outcome) -> None:

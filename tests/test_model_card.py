@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from blurdepth.dataset import TrainingSample
-from blurdepth.errors import InputError
 from blurdepth.files import encode_array
 from blurdepth.finetune import finetune
 from blurdepth.images import decode_image, encode_png
@@ -27,14 +26,12 @@ from blurdepth.model_card import (
     GROUPS,
     CardPicture,
     card_text,
-    comparison,
     licence_of,
     plain,
     shareable,
     write_card,
 )
 from blurdepth.recipe import Recipe, load_recipe, recipe_from_dict
-from blurdepth.render import depth_picture, depth_range
 
 HEIGHT, WIDTH = 72, 112
 RECIPE = replace(load_recipe("quick"), epochs=1, batch=2, crop=(56, 84), warmup_steps=0, lr=1e-3, lr_min=1e-4)
@@ -193,21 +190,6 @@ def test_a_card_warns_of_what_went_wrong() -> None:
     card = card_text({"status": "stopped", "metrics": metrics})
     for said in ("stopped before its end", "not better than its base", "0.200 instead of 0.100", "on others"):
         assert said in card
-
-
-def test_a_picture_shows_input_base_tuned_and_target_in_one_range() -> None:
-    rgb, target, regions = scene(1)
-    made = comparison(rgb, 3 * target + 7, np.full_like(target, 5), target, regions)
-    assert made.shape == (HEIGHT, 4 * WIDTH + 18, 3)
-    panels = [made[:, k * (WIDTH + 6) : k * (WIDTH + 6) + WIDTH] for k in range(4)]
-    wanted = depth_picture(target, depth_range(target[regions != 255]))
-    assert (panels[0] == rgb).all() and (panels[3] == wanted).all()
-    assert np.abs(panels[1].astype(int) - wanted).max() <= 3, "an affine change of the target is the target"
-    assert len(np.unique(panels[2].reshape(-1, 3), axis=0)) == 1
-    with pytest.raises(InputError, match="one size"):
-        comparison(rgb[1:], target, target, target, regions)
-    wide = [np.repeat(each, 10, axis=1) for each in (rgb, target, regions)]
-    assert comparison(wide[0], wide[1], wide[1], wide[1], wide[2]).shape[1] == 4 * 480 + 18
 
 
 def test_of_many_pictures_three_are_kept(tmp_path: Path) -> None:
