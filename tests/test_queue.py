@@ -66,7 +66,7 @@ def test_a_pause_holds_the_process_and_outlives_whoever_asked(
     assert job_report(again, still)["paused"]
     jobs.resume(again, job.id)
     onward = until(again, job.id, lambda job: job.step > held.step)
-    assert (onward.pid, onward.activity) == (held.pid, "training")
+    assert onward.pid == held.pid and onward.activity != jobs.PAUSED
     jobs.pause(again, job.id)
     until(again, job.id, lambda job: job.activity == jobs.PAUSED)
     jobs.stop(again, job.id)
