@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import platform
@@ -298,8 +299,10 @@ class Siege:
             time.sleep(0.02)
         found = workers(self.workspace)
         if found:
-            self.random.choice(found).kill()
-        return bool(found)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self.random.choice(found).kill()
+                return True
+        return False
 
     def log(self, job: Job) -> str:
         """All of a job's log."""
