@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -49,14 +50,20 @@ def new_workspace(folder: Path, model: Path) -> Workspace:
 
 def workers(workspace: Workspace) -> list[psutil.Process]:
     """The workers that this process started."""
-    return [each for each in psutil.Process().children() if str(workspace.folder) in each.cmdline()]
+    found = []
+    for each in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # It may end while it is looked at.
+            if str(workspace.folder) in each.cmdline():
+                found.append(each)
+    return found
 
 
 def end_workers(workspace: Workspace) -> None:
     """Kill the workers that this process started."""
     for process in workers(workspace):
-        process.kill()
-        process.wait(20)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+            process.wait(20)
 
 
 @pytest.fixture
