@@ -1,6 +1,5 @@
 """Recipes: the presets, their checks, the schedule and the split."""
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,28 +13,6 @@ from blurdepth.recipe import (
     load_recipe,
     recipe_from_dict,
 )
-
-
-def test_the_paper_preset_is_the_papers() -> None:
-    paper = load_recipe("paper")
-    assert (paper.optimizer, paper.epochs, paper.lr, paper.lr_min) == ("adam", 120, 5e-6, 5e-7)
-    assert (paper.head_lr_factor, paper.batch, paper.crop) == (10, 4, (518, 518))
-    assert (paper.target, paper.loss, paper.split) == ("mid_exposure", "silog", "random")
-
-
-def test_the_papers_rate_at_start_middle_and_end() -> None:
-    paper, steps = load_recipe("paper"), 21_260 // 4 * 120
-    assert steps == 637_800
-    assert learning_rate(paper, 0, steps) == pytest.approx(5e-6)
-    assert learning_rate(paper, steps // 2, steps) == pytest.approx(5e-7 + 4.5e-6 * 0.5**0.9)
-    assert learning_rate(paper, steps, steps) == pytest.approx(5e-7)
-
-
-def test_the_papers_split_of_22000_is_21260_and_740() -> None:
-    paper = load_recipe("paper")
-    rows = [(f"sample{number}", f"frame{number // 11}") for number in range(22_000)]
-    sides = split_samples(rows, paper.split, paper.val_share, seed=0)
-    assert Counter(sides.values()) == {"train": 21_260, "val": 740}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
