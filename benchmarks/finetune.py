@@ -49,11 +49,12 @@ from blurdepth.dataset import Split, TrainingSample
 from blurdepth.depth import MIXED, STATIC
 from blurdepth.estimators import load_estimator
 from blurdepth.files import encode_array
-from blurdepth.finetune import Progress, finetune, parameter_groups, training_loss
+from blurdepth.finetune import Progress, finetune
 from blurdepth.images import Rgb, encode_png
 from blurdepth.recipe import Recipe, load_recipe
 from blurdepth.streets import make_street, photograph, render
 from blurdepth.training_data import Batch, Item, TrainingSet, blurred_items, sharp_items
+from blurdepth.training_step import parameter_groups, training_loss
 
 WIDTH, HEIGHT = 1242, 375
 VARIANTS = 5

@@ -8,8 +8,8 @@ import torch
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
 from blurdepth.dataset import split_samples
-from blurdepth.finetune import parameter_groups
 from blurdepth.recipe import Recipe, learning_rate, load_recipe
+from blurdepth.training_step import parameter_groups
 
 TRAIN, HELD_OUT = 21_260, 740
 STEPS = math.ceil(TRAIN / 4) * 120
