@@ -1,3 +1,3 @@
 """blurdepth: monocular depth models that know what an open shutter does."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
