@@ -11,7 +11,7 @@ for the picture and the target alone, while ours also reads the regions, crops a
 
 package: with --against-package, the training loop of the PyPI package depth-estimation with its own reading and loss,
 on the same model, files, crop, batch size, optimizer and rate, its epochs alternating with ours. It is no part of this
-project; `pip install --no-deps depth-estimation==0.1.3` and a torchvision that fits the installed torch are enough here.
+project; `pip install --no-deps depth-estimation==0.1.3` and a torchvision that fits the installed torch are enough.
 
 The frames are rendered streets of 1242 x 375 with a camera's noise, as PNG. Ratios are medians of pairs timed one after
 the other, by the clock; `cpu_ratio` is the same in processor time, which says more where others use the machine too.
@@ -331,9 +331,9 @@ def main() -> None:
         "in processor time {cpu_ratio}, {cpu_ratio_first_epoch}, {cpu_ratio_run}"
     )
     names = {"loop": "loop, bare loop", "input": "input, plain loader", "package": "loop, depth-estimation's"}
-    for key in names:
+    for key, what in names.items():
         if key in result:
-            print(f"{names[key]}: {words.format(**result[key])}")
+            print(f"{what}: {words.format(**result[key])}")
 
 
 if __name__ == "__main__":
