@@ -2,19 +2,19 @@
 
 loop: `finetune` with the quick recipe on the bundled model, its reading of samples included, against a bare loop of
 PyTorch on the same model and the same tensors, ready in memory: forward, our loss, backward, the optimizer's step and
-nothing else. Epochs of both alternate; that both gave the same losses is checked. Evaluating and saving count on
-neither side. `ratio` is that of the epochs after the first, in which samples are no longer decoded.
+nothing else. Steps of both alternate; that both gave the same losses is checked. Evaluating and saving count on neither
+side. `ratio` is that of the epochs after the first, in which samples are no longer decoded.
 
 input: the batches of `TrainingSet` alone over the epochs of the recipe against a plain loader: PIL decodes, the model's
 image processor of transformers (PIL's, without torchvision) resizes and normalises, numpy reads the target. It is asked
 for the picture and the target alone, while ours also reads the regions, crops and flips.
 
 package: with --against-package, the training loop of the PyPI package depth-estimation with its own reading and loss,
-on the same model, files, crop, batch size, optimizer and rate, epochs alternating with ours as above. It is no part of
-this project; `pip install --no-deps depth-estimation==0.1.3` and a torchvision that fits the installed torch are all it
-needs here.
+on the same model, files, crop, batch size, optimizer and rate, its epochs alternating with ours. It is no part of this
+project; `pip install --no-deps depth-estimation==0.1.3` and a torchvision that fits the installed torch are enough.
 
-The frames are rendered streets of 1242 x 375 with a camera's noise, as PNG.
+The frames are rendered streets of 1242 x 375 with a camera's noise, as PNG. Ratios are medians of pairs timed one after
+the other, by the clock; `cpu_ratio` is the same in processor time, which says more where others use the machine too.
 
 usage: python benchmarks/finetune.py [--frames 8] [--epochs 6] [--runs 3] [--threads 2] [--against-package] [--json]
 """
@@ -25,13 +25,12 @@ import argparse
 import contextlib
 import importlib.util
 import json
-import math
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -53,13 +53,20 @@ from blurdepth.finetune import Progress, finetune
 from blurdepth.images import Rgb, encode_png
 from blurdepth.recipe import Recipe, load_recipe
 from blurdepth.streets import make_street, photograph, render
-from blurdepth.training_data import Batch, Item, TrainingSet, blurred_items, sharp_items
+from blurdepth.training_data import Item, TrainingSet, blurred_items, sharp_items
 from blurdepth.training_step import parameter_groups, training_loss
 
 WIDTH, HEIGHT = 1242, 375
 VARIANTS = 5
 BASE = "bundled"
+Seconds = NDArray[np.float64]
+"""(2,): by the clock, and of the processor in all threads of this process."""
 INSTALL = "pip install --no-deps depth-estimation==0.1.3, and a torchvision that fits the installed torch"
+
+
+def now() -> Seconds:
+    """The time on both clocks."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def make_samples(folder: Path, frames: int) -> list[TrainingSample]:
@@ -110,23 +117,17 @@ class BareLoop:
         self.data = data_of(items, recipe, estimator.processor)
         kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = kind(parameter_groups(self.model, recipe), lr=recipe.lr, weight_decay=recipe.weight_decay)
-        self.losses: list[Tensor] = []
 
-    def epoch(self, number: int) -> float:
-        """Seconds of an epoch."""
-        batches = [self.data.batch(number, step) for step in range(self.data.steps)]
-        began = time.perf_counter()
-        for batch in batches:
-            self._step(batch)
-        return time.perf_counter() - began
-
-    def _step(self, batch: Batch) -> None:
+    def step(self, number: int) -> tuple[Seconds, float]:
+        """Do step `number` of all; how long it took, and the loss."""
+        batch = self.data.batch(*divmod(number, self.data.steps))
+        began = now()
         prediction = self.model(pixel_values=batch.pixel_values).predicted_depth
         loss = training_loss(self.recipe, self.kind, prediction, batch)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        self.losses.append(loss.detach())
+        return now() - began, loss.item()
 
 
 class ForPackage(nn.Module):
@@ -176,71 +177,77 @@ class PackageLoop:
         self.trainer = package.DepthTrainer(ForPackage(recipe), settings, files)
         self.trainer._setup()
 
-    def epoch(self, number: int) -> float:
-        """Seconds of an epoch."""
-        began = time.perf_counter()
+    def epoch(self, number: int) -> Seconds:
+        """How long an epoch takes."""
+        began = now()
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
             self.trainer._train_epoch(number)
-        return time.perf_counter() - began
+        return now() - began
 
 
 class Turns:
-    """Lets each rival do its epoch when ours is over; holds the seconds of all, epoch by epoch."""
+    """The control of our run: lets the bare loop do each step after ours, and the package each epoch."""
 
-    def __init__(self, steps: int, rivals: dict[str, Callable[[int], float]]) -> None:
-        """`steps` of an epoch."""
-        self.steps, self.rivals, self.done = steps, rivals, 0
-        self.seconds: dict[str, list[float]] = {name: [] for name in ("ours", *rivals)}
-        self.losses: list[float] = []
-        self.running, self.clock = 0.0, time.perf_counter()
+    def __init__(self, bare: BareLoop, package: PackageLoop | None) -> None:
+        """Ready to start."""
+        self.bare, self.package = bare, package
+        self.ours: list[Seconds] = []
+        self.theirs: list[Seconds] = []
+        self.package_epochs: list[Seconds] = []
+        self.largest_gap = 0.0
+        self.clock = now()
 
     def report(self, progress: Progress) -> None:
-        """Add the time since the last report if it went into a step; measuring and saving don't count."""
-        if progress.step > self.done:
-            self.done = progress.step
-            self.running += time.perf_counter() - self.clock
-            self.losses.append(progress.loss if progress.loss is not None else math.nan)
-            if self.done % self.steps == 0:
-                self.seconds["ours"].append(self.running)
-                self.running = 0.0
-                for name, rival in self.rivals.items():
-                    self.seconds[name].append(rival(self.done // self.steps - 1))
-        self.clock = time.perf_counter()
+        """Note the time since the last report if it went into a step; measuring and saving don't count."""
+        if progress.step > len(self.ours):
+            self.ours.append(now() - self.clock)
+            seconds, loss = self.bare.step(progress.step - 1)
+            self.theirs.append(seconds)
+            self.largest_gap = max(self.largest_gap, abs(loss - (progress.loss or 0.0)))
+            if self.package and progress.step % self.bare.data.steps == 0:
+                self.package_epochs.append(self.package.epoch(progress.epoch - 1))
+        self.clock = now()
 
     def should_stop(self) -> bool:
         """Never."""
         return False
 
 
-def time_loops(samples: Sequence[TrainingSample], recipe: Recipe, scratch: Path, package: int | None) -> dict[str, Any]:
-    """Samples a second of ours and the rivals; `package` is the number of workers for its loader, None is without."""
+def time_loops(samples: Sequence[TrainingSample], recipe: Recipe, scratch: Path, workers: int | None) -> dict[str, Any]:
+    """Our loop against the bare one, and against the package's with `workers` for its loader unless that is None."""
     items = items_of(samples, recipe)
-    bare = BareLoop(items, recipe)
-    rivals: dict[str, Callable[[int], float]] = {"bare": bare.epoch}
-    if package is not None:
-        rivals["package"] = PackageLoop(items, recipe, scratch, package).epoch
-    turns = Turns(bare.data.steps, rivals)
+    package = None if workers is None else PackageLoop(items, recipe, scratch, workers)
+    turns = Turns(BareLoop(items, recipe), package)
     finetune(BASE, samples, recipe, scratch / "run", turns, device="cpu")
-    gap = max(abs(ours - float(theirs)) for ours, theirs in zip(turns.losses, bare.losses, strict=True))
-    if gap > 1e-4:
-        raise SystemExit(f"the losses of both loops differ by {gap:.2g}: they didn't do the same work")
-    ours, loop = turns.seconds["ours"], turns.seconds["bare"]
-    result: dict[str, Any] = {"largest_gap_of_losses": gap, "loop": against(loop, ours, len(items))}
+    if turns.largest_gap > 1e-4:
+        raise SystemExit(f"The losses of both loops differ by {turns.largest_gap:.2g}: they didn't do the same work.")
+    steps = turns.bare.data.steps
+    result: dict[str, Any] = {"loop": against(turns.theirs, turns.ours, steps, recipe.batch)}
     if package is not None:
-        result["package"] = {"workers": package, **against(turns.seconds["package"], ours, len(items))}
+        epochs = [np.sum(turns.ours[start : start + steps], axis=0) for start in range(0, len(turns.ours), steps)]
+        result["package"] = {"workers": workers, **against(turns.package_epochs, epochs, 1, len(items))}
     return result
 
 
-def against(baseline: Sequence[float], ours: Sequence[float], count: int) -> dict[str, Any]:
-    """Seconds by epoch as samples a second and ratios: of the first epoch, of the later ones, of all together."""
-    ratios = [slow / fast for slow, fast in zip(baseline, ours, strict=True)]
-    return {
-        "samples_a_second": round(count / statistics.median(ours[1:]), 2),
-        "baseline_samples_a_second": round(count / statistics.median(baseline[1:]), 2),
-        "ratio": round(statistics.median(ratios[1:]), 3),
-        "ratio_first_epoch": round(ratios[0], 3),
-        "ratio_run": round(sum(baseline) / sum(ours), 3),
+def against(baseline: Sequence[Seconds], ours: Sequence[Seconds], first: int, count: int) -> dict[str, float]:
+    """Pairs of times for `count` samples each, of which the `first` are of the first epoch, as speeds and ratios."""
+    pairs = np.array([baseline, ours])  # (2, pairs, clock and processor)
+    ratios = pairs[0] / pairs[1]
+    early, late = np.median(ratios[:first], axis=0), np.median(ratios[first:], axis=0)
+    # A run as it would be with the median pair of each kind of epoch: single hold-ups of the machine don't count.
+    kinds = [np.median(part, axis=1) * part.shape[1] for part in (pairs[:, :first], pairs[:, first:])]
+    whole = kinds[0] + kinds[1]
+    values = {
+        "samples_a_second": count / float(np.median(pairs[1, first:, 0])),
+        "baseline_samples_a_second": count / float(np.median(pairs[0, first:, 0])),
+        "ratio": late[0],
+        "ratio_first_epoch": early[0],
+        "ratio_run": whole[0, 0] / whole[1, 0],
+        "cpu_ratio": late[1],
+        "cpu_ratio_first_epoch": early[1],
+        "cpu_ratio_run": whole[0, 1] / whole[1, 1],
     }
+    return {name: round(float(value), 3) for name, value in values.items()}
 
 
 class PlainFiles(torch.utils.data.Dataset[dict[str, Tensor]]):
@@ -264,17 +271,17 @@ class PlainFiles(torch.utils.data.Dataset[dict[str, Tensor]]):
         return {"pixel_values": pixels, "target": target}
 
 
-def seconds_of(batches: Iterator[Any]) -> float:
+def seconds_of(batches: Iterator[Any]) -> Seconds:
     """Go through all."""
-    began = time.perf_counter()
+    began = now()
     for _ in batches:
         pass
-    return time.perf_counter() - began
+    return now() - began
 
 
-def time_input(items: Sequence[Item], recipe: Recipe, processor: Any, runs: int) -> dict[str, Any]:
-    """Our batches against the plain loader's, each run with a fresh `TrainingSet`."""
-    rows: list[tuple[list[float], list[float]]] = []
+def time_input(items: Sequence[Item], recipe: Recipe, processor: Any, runs: int) -> dict[str, float]:
+    """Our batches against the plain loader's, epochs alternating, each run with a fresh `TrainingSet`."""
+    results = []
     for _ in range(runs):
         data = data_of(items, recipe, processor)
         plain = torch.utils.data.DataLoader(PlainFiles(items, processor), recipe.batch, shuffle=True)
@@ -282,15 +289,14 @@ def time_input(items: Sequence[Item], recipe: Recipe, processor: Any, runs: int)
         for epoch in range(recipe.epochs):
             ours.append(seconds_of(data.batch(epoch, step) for step in range(data.steps)))
             theirs.append(seconds_of(iter(plain)))
-        rows.append((theirs, ours))
-    results = [against(theirs, ours, len(items)) for theirs, ours in rows]
+        results.append(against(theirs, ours, 1, len(items)))
     return {key: round(statistics.median(result[key] for result in results), 3) for key in results[0]}
 
 
 def main() -> None:
     """Time and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=8, help="even, so that all batches are full")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--runs", type=int, default=3, help="of the input; the loop's epochs are its runs")
     parser.add_argument("--threads", type=int, default=2)
@@ -298,6 +304,10 @@ def main() -> None:
     parser.add_argument("--package-workers", type=int, default=0, help="processes of the package's loader")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    if args.frames < 2 or args.frames % 2:
+        parser.error(f"--frames {args.frames}: use an even number")
+    if args.epochs < 2:
+        parser.error(f"--epochs {args.epochs}: use at least 2, as the first is told apart")
     if args.against_package and importlib.util.find_spec("depth_estimation") is None:
         parser.error(f"--against-package: {INSTALL}")
     torch.set_num_threads(args.threads)
@@ -318,11 +328,13 @@ def main() -> None:
         return
     words = (
         "{samples_a_second} samples a second after the first epoch, {baseline_samples_a_second}: ratio {ratio}; "
-        "first epoch {ratio_first_epoch}, whole run {ratio_run}"
+        "first epoch {ratio_first_epoch}, whole run {ratio_run}; "
+        "in processor time {cpu_ratio}, {cpu_ratio_first_epoch}, {cpu_ratio_run}"
     )
     names = {"loop": "loop, bare loop", "input": "input, plain loader", "package": "loop, depth-estimation's"}
-    for key in names.keys() & result.keys():
-        print(f"{names[key]}: {words.format(**result[key])}")
+    for key, what in names.items():
+        if key in result:
+            print(f"{what}: {words.format(**result[key])}")
 
 
 if __name__ == "__main__":
