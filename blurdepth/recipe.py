@@ -130,10 +130,14 @@ class Recipe:
     def identity(self) -> dict[str, Any]:
         """What tells this recipe from others.
 
-        Values at their defaults are left out, so that it stays the same when recipes get new ones.
+        Later values are left out at their defaults, so that a run of an older version is known as the same.
         """
-        usual = {each.name: each.default for each in fields(self)}
-        return {name: value for name, value in self.as_dict().items() if getattr(self, name) != usual[name]}
+        later = {
+            each.name: each.default for each in fields(self) if each.default is not MISSING and each.name != "seed"
+        }
+        return {
+            name: value for name, value in self.as_dict().items() if getattr(self, name) != later.get(name, MISSING)
+        }
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:

@@ -108,7 +108,8 @@ class RunFolder:
             index, entry = name.split(".", 1)
             state.setdefault(int(index), {})[entry] = value
         trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": state})
-        trainer.scaler.load_state_dict(json.loads(notes["scaler"]))
+        if "scaler" in notes:  # states of version 0.3 have none
+            trainer.scaler.load_state_dict(json.loads(notes["scaler"]))
         return Position(**json.loads(notes["position"]))
 
     def save_best(self, model: torch.nn.Module, epoch: int) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
@@ -21,7 +21,7 @@ from blurdepth.errors import BlurdepthError, InputError, StorageError
 from blurdepth.estimators import load_estimator
 from blurdepth.files import encode_array
 from blurdepth.finetune import Outcome, Progress, finetune
-from blurdepth.images import encode_png
+from blurdepth.images import content_hash, encode_png
 from blurdepth.recipe import Recipe, learning_rate, load_recipe
 from blurdepth.training_data import Batch, Item, TrainingSet, cover, read_example
 from blurdepth.training_state import RunFolder, _storage_error
@@ -206,6 +206,23 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     assert resumed.status == "done"
     assert_same(weights(resumed), weights(whole))
     assert resumed.metrics == whole.metrics
+
+
+def test_a_run_that_version_0_3_stopped_is_gone_on_with(
+    base: Path, samples: list[TrainingSample], tmp_path: Path, whole: Outcome
+) -> None:
+    finetune(base, samples, recipe(), tmp_path, Watcher(6))
+    state = tmp_path / "state.safetensors"
+    with safe_open(state, "pt") as file:
+        notes = file.metadata()
+    del notes["scaler"]
+    later = {"region_weights", "freeze_encoder", "micro_batch", "checkpointing", "precision"}
+    later |= {"best_by", "patience", "sharp_tolerance"}
+    asked = {name: value for name, value in recipe().as_dict().items() if name not in later}
+    rows = [[sample.id, sample.frame_id, sample.split] for sample in samples]
+    notes["key"] = content_hash(json.dumps([load_estimator(str(base)).revision, asked, rows]).encode())
+    save_file(load_file(state), state, notes)
+    assert_same(weights(finetune(base, samples, recipe(), tmp_path, Watcher())), weights(whole))
 
 
 class Killed(BaseException):
