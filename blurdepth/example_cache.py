@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -100,4 +101,5 @@ def _put(path: Path, values: NDArray[Any]) -> None:
 def _free_memory_share() -> int:
     import psutil
 
-    return int(psutil.virtual_memory().available * MEMORY_SHARE)
+    # Processes that torch or accelerate has started together on this machine share its memory.
+    return int(psutil.virtual_memory().available * MEMORY_SHARE / int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
