@@ -23,7 +23,7 @@ from blurdepth.files import encode_array
 from blurdepth.finetune import Outcome, Progress, finetune
 from blurdepth.images import content_hash, encode_png
 from blurdepth.recipe import Recipe, learning_rate, load_recipe
-from blurdepth.training_data import Batch, Item, TrainingSet, cover, read_example
+from blurdepth.training_data import Batch
 from blurdepth.training_state import RunFolder, _storage_error
 from blurdepth.training_step import parameter_groups, training_loss
 from tests.conftest import write_tiny_model
@@ -353,54 +353,3 @@ def test_a_right_answer_in_metres_costs_nothing(loss: str) -> None:
     batch = Batch(torch.zeros(1, 3, 5, 42), inverse_depth, mask)
     prediction_m = 1 / inverse_depth.clamp(min=1e-4)
     assert training_loss(recipe(loss=loss), "depth_m", prediction_m, batch) < 0.02
-
-
-def test_a_batch_follows_from_seed_epoch_and_step_alone(samples: list[TrainingSample]) -> None:
-    items = [Item(sample.id, sample.image, sample.target, sample.regions) for sample in samples]
-    first, second = (TrainingSet(items, recipe(), [0.5] * 3, [0.5] * 3) for _ in range(2))
-    second.batch(0, 0)
-    for name in ("pixel_values", "inverse_depth", "weight"):
-        assert torch.equal(getattr(first.batch(3, 1), name), getattr(second.batch(3, 1), name))
-    assert not torch.equal(first.batch(0, 0).pixel_values, first.batch(1, 0).pixel_values)
-    assert first.batch(0, 0).pixel_values.shape == (4, 3, 56, 84)
-    assert first.batch(0, 1).pixel_values.shape == (2, 3, 56, 84)
-
-
-def test_image_and_target_are_cropped_and_flipped_alike(samples: list[TrainingSample]) -> None:
-    items = [Item(sample.id, sample.image, sample.target, sample.regions) for sample in samples]
-    # Without a resize, as the crop is as high as the image: brightness is 600 times inverse depth.
-    data = TrainingSet(items, recipe(crop=(70, 84)), [0.0] * 3, [1.0] * 3)
-    for epoch in range(4):
-        batch = data.batch(epoch, 0)
-        brightness = batch.pixel_values[:, 0] * 255 / 600
-        inside = (batch.weight > 0) & (brightness > 0)
-        apart = (brightness - batch.inverse_depth).abs()[inside]
-        assert apart.median() < 0.01
-        assert not (batch.weight > 0).all()
-
-
-def test_a_resize_covers_the_crop_in_proportion(samples: list[TrainingSample]) -> None:
-    example = read_example(Item("s", samples[0].image, samples[0].target, samples[0].regions))
-    for crop, size in (((56, 84), (56, 87)), ((140, 28), (140, 218)), ((14, 280), (180, 280))):
-        covered = cover(example, crop)
-        assert covered.rgb.shape == (*size, 3)
-        assert covered.inverse_depth.shape == covered.regions.shape == size
-        assert set(np.unique(covered.regions)) <= {0, 1, 2, 255}
-
-
-def test_files_that_do_not_fit_are_named(samples: list[TrainingSample], tmp_path: Path) -> None:
-    target = tmp_path / "target.npy"
-    target.write_bytes(encode_array(np.ones((30, 30), np.float32)))
-    with pytest.raises(InputError, match=r"Sample s9: image \(72, 112\), target \(30, 30\)"):
-        read_example(Item("s9", samples[0].image, target, None))
-
-
-def test_targets_that_are_no_number_do_not_count(samples: list[TrainingSample], tmp_path: Path) -> None:
-    inverse_depth = np.ones((HEIGHT, WIDTH), np.float32)
-    inverse_depth[0], inverse_depth[1], inverse_depth[2] = np.nan, np.inf, -1
-    target = tmp_path / "target.npy"
-    target.write_bytes(encode_array(inverse_depth))
-    example = read_example(Item("s", samples[0].image, target, None))
-    assert (example.regions[:3] == 255).all()
-    assert (example.regions[3:] == 0).all()
-    assert np.isfinite(example.inverse_depth).all()
