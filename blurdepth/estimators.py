@@ -27,6 +27,8 @@ from blurdepth.pretrained import (
     transformers_classes,
 )
 
+NOTES = "blurdepth.json"
+"""The file beside weights that says how they came about."""
 BUNDLED = "bundled"
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "checkpoints" / BUNDLED
 
@@ -189,7 +191,7 @@ def _place(name: str) -> str:
 
 
 def _kind(folder: Path, config: Any) -> DepthKind:
-    notes = folder / "blurdepth.json"
+    notes = folder / NOTES
     if notes.is_file():
         return _noted_kind(notes)
     metric = config.model_type in _METRIC_TYPES or getattr(config, "depth_estimation_type", "") == "metric"

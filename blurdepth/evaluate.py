@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from blurdepth import __version__
 from blurdepth.depth import BLURRED, MIXED, STATIC, fit_affine
 from blurdepth.errors import InputError
-from blurdepth.estimators import Estimator
+from blurdepth.estimators import NOTES, Estimator
 from blurdepth.files import write_atomically
 from blurdepth.images import Linear, Rgb, linear_to_srgb
 from blurdepth.metrics import METRICS, Regions, align, mean_metrics, metrics_by_region
@@ -146,16 +146,20 @@ def _srgb(linear: Linear) -> Rgb:
     return linear_to_srgb(linear.astype(np.float32))
 
 
-def measure_example(estimator: Estimator, example: Example, number: int, count: int) -> RegionMetrics:  # noqa: ARG001
-    """The metrics of one model on one image, which is the `number`-th, from 0, of `count` measurements in all."""
+def measure_example(estimator: Estimator, example: Example) -> RegionMetrics:
+    """The metrics of one model on one image."""
     return metrics_by_region(estimator.predict_inverse(example.rgb), example.target, example.regions)
 
 
 Measure = Callable[[Estimator, Example, int, int], RegionMetrics]
+"""Of one model on one image, which is the n-th, from 0, of so many measurements in all."""
 
 
 def benchmark_report(
-    workspace: Workspace, models: Sequence[str], benchmark: str, measure: Measure = measure_example
+    workspace: Workspace,
+    models: Sequence[str],
+    benchmark: str,
+    measure: Measure = lambda estimator, example, *_: measure_example(estimator, example),
 ) -> dict[str, Any]:
     """Measure models on a benchmark: mean metrics by region, and AbsRel against the first model with intervals.
 
@@ -197,7 +201,7 @@ def _row(model: str, estimator: Estimator, each: list[RegionMetrics]) -> dict[st
 
 
 def _seen(workspace: Workspace, model: str, benchmark: str) -> bool:
-    notes = Path(workspace.resolve_model(model)) / "blurdepth.json"
+    notes = Path(workspace.resolve_model(model)) / NOTES
     if not notes.is_file():
         return False
     return bool(json.loads(notes.read_text()).get("provenance", {}).get("dataset_version") == benchmark)

@@ -12,11 +12,11 @@ from typing import Any
 
 from blurdepth import __version__
 from blurdepth.errors import BlurdepthError, InputError, ModelError
+from blurdepth.estimators import NOTES
 from blurdepth.files import storage_error
 from blurdepth.model_card import CARD, card_text, shareable
 from blurdepth.workspace import Workspace
 
-_NOTES = "blurdepth.json"
 _REASON_LENGTH = 160
 
 Contents = dict[str, Path | bytes]
@@ -46,10 +46,10 @@ def checkpoint_contents(folder: Path) -> Contents:
     """
     contents: Contents = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
     try:
-        notes: dict[str, Any] = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
+        notes: dict[str, Any] = json.loads((folder / NOTES).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder / _NOTES} can't be read ({error}): restore it, or fine-tune again.") from error
-    contents[_NOTES] = json.dumps(shareable(notes), indent=1).encode()
+        raise InputError(f"{folder / NOTES} can't be read ({error}): restore it, or fine-tune again.") from error
+    contents[NOTES] = json.dumps(shareable(notes), indent=1).encode()
     if CARD not in contents:
         contents[CARD] = card_text(notes).encode(errors="replace")
     return contents

@@ -22,6 +22,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from blurdepth.errors import InputError, StorageError
+from blurdepth.estimators import NOTES
 from blurdepth.files import storage_error, write_atomically
 from blurdepth.images import decode_image
 from blurdepth.model_card import CardPicture, side_by_side, write_card
@@ -29,7 +30,6 @@ from blurdepth.training_step import Trainer
 
 STATE = "state.safetensors"
 CHECKPOINT = "checkpoint"
-NOTES = "blurdepth.json"
 PROBES = "probes"
 
 

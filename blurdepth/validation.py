@@ -17,7 +17,7 @@ from blurdepth.processes import Processes
 from blurdepth.render import depth_picture, depth_range, thumbnail
 from blurdepth.training_data import Item, read_example
 
-PROBES, PROBE_SIDE_PX = 3, 480
+PROBE_COUNT, PROBE_SIDE_PX = 3, 480
 
 Groups = dict[str, dict[str, float]]
 """Mean metrics by group: of blurred images "all", "static", "blurred", "mixed"; of sharp frames "sharp"."""
@@ -54,7 +54,7 @@ class Validation:
         """
         estimator.model.eval()
         # Variants of one frame stand side by side: probes far apart show different frames.
-        places = sorted({round(k * (len(self.blurred) - 1) / (PROBES - 1)) for k in range(PROBES)})
+        places = sorted({round(k * (len(self.blurred) - 1) / (PROBE_COUNT - 1)) for k in range(PROBE_COUNT)})
         watched = {place: k for k, place in enumerate(places)}
         blurred = [(item, watched.get(place)) for place, item in enumerate(self.blurred)]
         rows: list[tuple[bool, Groups]] = []

@@ -121,7 +121,7 @@ def _evaluate(workspace: Workspace, job: Job, control: Control) -> Ending:
         control.step(number, count, f"measuring {estimator.name}")
         key = f"{estimator.revision} {number}"
         if key not in notes.known:
-            notes.add(key, measure_example(estimator, example, number, count))
+            notes.add(key, measure_example(estimator, example))
         return notes.known[key]
 
     report = benchmark_report(workspace, job.settings["models"], job.settings["benchmark"], measure)

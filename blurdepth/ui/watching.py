@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 from blurdepth.metrics import METRICS, MetricInfo
+from blurdepth.model_card import MADE_TARGETS_ABS_REL
 from blurdepth.store.records import Job
 from blurdepth.ui import html
 from blurdepth.ui.plots import line_chart
@@ -93,7 +94,7 @@ def gain(job: Job) -> str:
     if job.metrics.get("ended_early"):
         best = job.metrics["best_epoch"]
         said.append(_note(f"It ended early: after epoch {best} nothing got better. Epoch {best} is what was kept."))
-    if base.get("sharp", {}).get("abs_rel", 1) <= 0.005:
+    if base.get("sharp", {}).get("abs_rel", 1) <= MADE_TARGETS_ABS_REL:
         said.append(
             _note("The base made the targets, so on sharp frames it is right by definition: any change is an error.")
         )
