@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from blurdepth.dataset import split_samples
 from blurdepth.diffusion.plan import free_bytes
@@ -91,16 +91,6 @@ class Preflight:
         for finding in self.findings:
             if finding.severity == "stop":
                 raise InputError(f"{finding.words} {finding.mend}")
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it as JSON knows it."""
-        return {
-            "severity": self.severity,
-            "disk_bytes": self.disk_bytes,
-            "memory_bytes": self.memory_bytes,
-            "seconds": list(self.seconds) if self.seconds else None,
-            "findings": [{"severity": each.severity, "words": each.words, "mend": each.mend} for each in self.findings],
-        }
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ _ACTOR = "command line"
 Output = tuple[dict[str, Any], str]
 
 
-def _workspace(args: Namespace) -> Workspace:
+def open_workspace(args: Namespace) -> Workspace:
+    """The data folder that a command works on."""
     return Workspace(args.data or default_data_folder())
 
 
@@ -94,7 +95,7 @@ def depth(args: Namespace) -> Output:
     if len(set(stems)) < len(stems):
         raise InputError(f"Two frames have one name ({', '.join(stems)}): rename one, their results would collide.")
     _spare(args.frames, [args.out / f"{stem}{suffix}" for stem in stems for suffix in (".npy", ".json", ".png")])
-    estimator = _workspace(args).estimator(args.model)
+    estimator = open_workspace(args).estimator(args.model)
     predictions = []
     for path, rgb in frames:
         values = estimator.predict(rgb)
@@ -118,7 +119,7 @@ def blur(args: Namespace) -> Output:
 
 def generate(args: Namespace) -> Output:
     """Make variants of frames and keep them as pending samples."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     models = DiffusionModels(args.base, args.adapter, args.vae, DiffusionModels().preview_lora if args.preview else "")
     request = GenerationRequest(
         args.prompt,
@@ -173,7 +174,7 @@ def _tell_cost(request: GenerationRequest, frames: Sequence[Path]) -> None:
 
 def repair(args: Namespace) -> Output:
     """Give painted variants whose blur failed the exposure of the simulator."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     kept = workspace.store.samples
     chosen = [kept.sample(each) for each in args.samples] if args.samples else failed(workspace, kept.samples())
     made = [sample_report(workspace, sample) for sample in repair_samples(workspace, chosen)]
@@ -184,7 +185,7 @@ def burst(args: Namespace) -> Output:
     """Make one blurred frame of a clip, or of several pictures, and keep it as a pending sample."""
     clip = read_clip(args.frames[0]) if len(args.frames) == 1 else clip_of_pictures(args.frames)
     shutter = choose_shutter(clip.count, args.start, args.length, args.shutter)
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     steps = blend_clip(workspace, clip, BlendRequest(shutter, args.align, args.model))
     made = [sample_report(workspace, step.sample) for step in steps if step.sample]
     return {"samples": made}, _sample_lines(made)
@@ -192,7 +193,7 @@ def burst(args: Namespace) -> Output:
 
 def samples(args: Namespace) -> Output:
     """List samples."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     found = [sample_report(workspace, sample) for sample in workspace.store.samples.samples(args.status)]
     return {"samples": found}, _sample_lines(found) or "No samples: make some with `generate`."
 
@@ -203,18 +204,18 @@ def _sample_lines(reports: list[dict[str, Any]]) -> str:
 
 def decide(args: Namespace) -> Output:
     """Accept or reject samples."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     return _decided(workspace.store.samples.decide(args.samples, args.verdict, args.reason, _ACTOR))
 
 
 def undo(args: Namespace) -> Output:
     """Take back the last decision."""
-    return _decided(_workspace(args).store.samples.undo(_ACTOR))
+    return _decided(open_workspace(args).store.samples.undo(_ACTOR))
 
 
 def redo(args: Namespace) -> Output:
     """Decide again what was taken back."""
-    return _decided(_workspace(args).store.samples.redo(_ACTOR))
+    return _decided(open_workspace(args).store.samples.redo(_ACTOR))
 
 
 def _decided(ids: list[str]) -> Output:
@@ -223,14 +224,14 @@ def _decided(ids: list[str]) -> Output:
 
 def snapshot(args: Namespace) -> Output:
     """Make a dataset version of the accepted samples."""
-    version = _workspace(args).store.versions.snapshot(args.note)
+    version = open_workspace(args).store.versions.snapshot(args.note)
     result = {"version": version.id, "samples": version.samples, "manifest": version.manifest}
     return result, f"{version.id}: {version.samples} samples of {version.frames} frames"
 
 
 def finetune(args: Namespace) -> Output:
     """Queue a fine-tune."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     job = background.submit_finetune(workspace, args.version, args.base, args.preset, args.seed)
     for finding in preflight(workspace, args.version, args.base, load_recipe(args.preset)).findings:
         print(" ".join(filter(None, (finding.words, finding.mend))), file=sys.stderr)
@@ -239,7 +240,7 @@ def finetune(args: Namespace) -> Output:
 
 def jobs(args: Namespace) -> Output:
     """List jobs."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     background.tend(workspace)
     found = workspace.store.jobs.jobs()
     reports = [job_report(workspace, job) for job in found]
@@ -248,49 +249,49 @@ def jobs(args: Namespace) -> Output:
 
 def label(args: Namespace) -> Output:
     """Queue a teacher's depth of frames."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     return _job(workspace, background.submit_label(workspace, args.frames, args.model))
 
 
 def export_checkpoint(args: Namespace) -> Output:
     """Queue a copy of a job's checkpoint."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     return _job(workspace, background.submit_export(workspace, args.job, args.out))
 
 
 def stop(args: Namespace) -> Output:
     """Ask a job to stop."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     return _job(workspace, background.stop(workspace, args.job))
 
 
 def pause(args: Namespace) -> Output:
     """Ask a job to hold."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     return _job(workspace, background.pause(workspace, args.job))
 
 
 def move_to_front(args: Namespace) -> Output:
     """Let a queued job be the next."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     return _job(workspace, background.move_to_front(workspace, args.job))
 
 
 def resume(args: Namespace) -> Output:
     """Let a job go on."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     return _job(workspace, background.resume(workspace, args.job))
 
 
 def wait(args: Namespace) -> Output:
     """Wait for a job."""
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     return _job(workspace, background.wait(workspace, args.job))
 
 
 def work(args: Namespace) -> Output:
     """Do queued jobs."""
-    done = background.work(_workspace(args), None if args.device is None else [args.device])
+    done = background.work(open_workspace(args), None if args.device is None else [args.device])
     return {"done": done}, f"{done} jobs done"
 
 
@@ -307,7 +308,7 @@ def _job_line(report: dict[str, Any]) -> str:
 
 def push(args: Namespace) -> Output:
     """Put a checkpoint on the Hub."""
-    url = sharing.push(_workspace(args), args.job, args.repo, private=args.private)
+    url = sharing.push(open_workspace(args), args.job, args.repo, private=args.private)
     return {"url": url}, url
 
 
@@ -315,7 +316,7 @@ def evaluate(args: Namespace) -> Output:
     """Measure models on a benchmark and write a report."""
     from blurdepth.evaluate import benchmark_report, write_report
 
-    workspace = _workspace(args)
+    workspace = open_workspace(args)
     if args.background:
         return _job(workspace, background.submit_evaluate(workspace, args.models, args.benchmark))
     report = benchmark_report(workspace, args.models, args.benchmark)

@@ -9,9 +9,9 @@ from argparse import Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from blurdepth.cli.commands import open_workspace
 from blurdepth.recipe import load_recipe
 from blurdepth.trackers import Tracker, open_tracker
-from blurdepth.workspace import Workspace, default_data_folder
 
 if TYPE_CHECKING:
     from blurdepth.finetune import Progress
@@ -23,7 +23,7 @@ def train(args: Namespace) -> tuple[dict[str, Any], str]:
     """Fine-tune in this process; interrupted, the same command goes on where it was."""
     from blurdepth.finetune import finetune
 
-    workspace = Workspace(args.data or default_data_folder())
+    workspace = open_workspace(args)
     recipe = replace(load_recipe(args.preset), seed=args.seed)
     samples = workspace.training_samples(args.version, recipe.split, recipe.val_share, recipe.seed)
     provenance = workspace.training_provenance(args.version, args.base, recipe.name)
