@@ -71,8 +71,8 @@ class ExampleCache:
             return None
         try:
             return Example(*(np.load(path, mmap_mode="r", allow_pickle=False) for path in self._paths(index)))
-        except (OSError, ValueError):
-            return None  # it isn't kept, or a kill left half of it: it is made again
+        except (OSError, ValueError, EOFError):
+            return None  # it isn't kept, or a power cut left half or nothing of it: it is made again
 
     def _write(self, index: int, example: Example) -> None:
         if self._folder is None:

@@ -127,6 +127,7 @@ def finetune(
     estimator = load_estimator(str(base))
     folder = RunFolder(out, _run_key(estimator, samples, recipe))
     if (notes := folder.finished()) is not None:
+        folder.clear()  # a kill may have come before all was
         return Outcome("done", folder.checkpoint, notes["metrics"])
     processes = join_processes()
     if processes.first:
@@ -201,7 +202,7 @@ class _Run:
                 "best_epoch": best,
                 "improved": self._is_better(tuned, known["base"]),
                 "sharp_worse": self._is_worse_on_sharp(tuned),
-                "ended_early": self._tired(),
+                "ended_early": self._tired() and self.position.step < self.steps,
             }
         return known
 
@@ -257,9 +258,9 @@ class _Run:
             position.best_epoch = epoch
             if self.processes.first:
                 self.folder.save_best(self.trainer.model, epoch)
-        self._save()
         curves = {f"{key}/{name}": value for name, group in groups.items() for key, value in group.items()}
         self._report("training", loss, curves)
+        self._save()  # after the report: a kill between them costs a measurement, not the points of its curves
 
     def _goes_on(self, activity: str) -> bool:
         """Told after each picture that was measured. Several processes can't agree here: they have unlike shares."""

@@ -154,16 +154,18 @@ def disk_bytes(parameters: int) -> int:
 
 
 def memory_bytes(parameters: int, recipe: Recipe, device: str) -> int:
-    """What a step takes of memory: weights, gradients, Adam's two moments, activations of a batch, the libraries.
+    """What a step takes of memory: weights, gradients, Adam's two moments, activations of a micro-batch, the libraries.
 
     Args:
         parameters: of the model.
-        recipe: gives crop and batch.
+        recipe: gives crop, batch and micro_batch.
         device: "cuda" (where activations are in half precision), "mps" or "cpu".
     """
     height, width = recipe.crop
     activations = _ACTIVATION_BYTES_AT_1M * (parameters / 1e6) ** _ACTIVATION_POWER
-    activations *= recipe.batch * height * width / 1e6 * (0.6 if device == "cuda" else 1)
+    activations *= (
+        min(recipe.micro_batch or recipe.batch, recipe.batch) * height * width / 1e6 * (0.6 if device == "cuda" else 1)
+    )
     return int(4 * FLOAT_BYTES * parameters + activations + _LIBRARY_BYTES)
 
 
@@ -291,7 +293,9 @@ def _look_at_memory(needed: int, free: int, device: str) -> Finding:
     where = "the GPU's memory" if device == "cuda" else "memory"
     words = f"Takes about {_size_words(needed)} of {where}; {_size_words(free)} are free."
     if needed > free:
-        return Finding("warn", words, "Use a smaller batch or crop in the recipe, or a smaller base model.")
+        return Finding(
+            "warn", words, "Set micro_batch = 1 or a smaller crop in the recipe, or use a smaller base model."
+        )
     return Finding("ok", words)
 
 

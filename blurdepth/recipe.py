@@ -217,4 +217,7 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
     if type(value) not in wanted:
         what = {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "a text")
         raise InputError(f"Recipe key {name!r} = {value!r}: use {what}.")
-    return float(value) if kind is float else value
+    try:
+        return float(value) if kind is float else value
+    except OverflowError as error:  # a whole number of more than 308 digits
+        raise InputError(f"Recipe key {name!r} is too large: use a number below 1e308.") from error

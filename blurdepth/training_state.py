@@ -31,6 +31,7 @@ from blurdepth.training_step import Trainer
 STATE = "state.safetensors"
 CHECKPOINT = "checkpoint"
 PROBES = "probes"
+CACHE = "cache"
 
 
 @dataclass
@@ -61,7 +62,8 @@ class RunFolder:
     def __init__(self, root: Path, key: str) -> None:
         self.root = root
         self.checkpoint = root / CHECKPOINT
-        self.cache = root / "cache"
+        # Of this run's samples alone: another run may begin in this folder once its state was removed.
+        self.cache = root / CACHE / key[:16]
         self.probes = root / PROBES
         self._key = key
 
@@ -108,8 +110,9 @@ class RunFolder:
             index, entry = name.split(".", 1)
             state.setdefault(int(index), {})[entry] = value
         trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": state})
-        if "scaler" in notes:  # states of version 0.3 have none
-            trainer.scaler.load_state_dict(json.loads(notes["scaler"]))
+        # States of version 0.3 have none, and those of another precision an empty one.
+        if scaler := json.loads(notes.get("scaler", "{}")):
+            trainer.scaler.load_state_dict(scaler)
         return Position(**json.loads(notes["position"]))
 
     def save_best(self, model: torch.nn.Module, epoch: int) -> None:
@@ -180,7 +183,7 @@ class RunFolder:
     def clear(self) -> None:
         """Remove what only a resume needs."""
         (self.root / STATE).unlink(missing_ok=True)
-        shutil.rmtree(self.cache, ignore_errors=True)
+        shutil.rmtree(self.root / CACHE, ignore_errors=True)
         self._drop_best(but=None)
 
     def _best(self, epoch: int) -> Path:

@@ -57,7 +57,9 @@ class Trainer:
 
     def _gather_gradients(self, batch: Batch) -> float:
         pieces = batch.split(self._recipe.micro_batch or len(batch.weight))
-        filled = [piece.filled() for piece in pieces]
+        # Of all processes: each knows but its own share, and together they have one loss.
+        counts = torch.tensor([piece.filled() for piece in pieces], device=self.model.device)
+        filled: list[int] = self._processes.total(counts).tolist()
         value = 0.0
         for piece, count in zip(pieces, filled, strict=True):
             share = 1.0 if len(pieces) == 1 else count / max(sum(filled), 1)

@@ -38,12 +38,13 @@ def test_each_example_is_made_once_in_memory_and_beyond_it(tmp_path: Path) -> No
 
 def test_what_is_on_disk_is_found_by_the_next_run_and_half_of_it_is_made_anew(tmp_path: Path) -> None:
     made: list[int] = []
-    for index in range(2):
+    for index in range(3):
         make_once(ExampleCache(tmp_path, memory_bytes=0), index, made)
     (tmp_path / "1-inverse_depth.npy").write_bytes(b"half")
+    (tmp_path / "2-rgb.npy").write_bytes(b"")
     fresh = ExampleCache(tmp_path, memory_bytes=0)
-    assert all(same(make_once(fresh, index, made), example(index)) for index in range(2))
-    assert made == [0, 1, 1]
+    assert all(same(make_once(fresh, index, made), example(index)) for index in range(3))
+    assert made == [0, 1, 2, 1, 2]
 
 
 def test_without_room_an_example_is_made_each_time() -> None:

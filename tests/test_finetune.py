@@ -353,3 +353,41 @@ def test_a_right_answer_in_metres_costs_nothing(loss: str) -> None:
     batch = Batch(torch.zeros(1, 3, 5, 42), inverse_depth, mask)
     prediction_m = 1 / inverse_depth.clamp(min=1e-4)
     assert training_loss(recipe(loss=loss), "depth_m", prediction_m, batch) < 0.02
+
+
+class KilledAtMeasurement(Watcher):
+    """Ends the run without a word when it is told of the first measurement."""
+
+    def report(self, progress: Progress) -> None:
+        if "abs_rel/all" in progress.curves:
+            raise Killed
+
+
+def test_no_kill_costs_a_point_of_the_curves(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        finetune(base, samples, recipe(epochs=1), tmp_path, KilledAtMeasurement())
+    resumed = Watcher()
+    finetune(base, samples, recipe(epochs=1), tmp_path, resumed)
+    assert len(resumed.curve("abs_rel/all")) == 2
+
+
+def test_only_a_run_that_leaves_steps_out_ended_early(
+    base: Path, samples: list[TrainingSample], tmp_path: Path
+) -> None:
+    # At such a rate no weight changes, so no epoch is better than the first.
+    still = {"lr": 1e-30, "lr_min": 0.0, "patience": 1}
+    whole = finetune(base, samples, recipe(epochs=2, **still), tmp_path / "whole", Watcher())
+    early = finetune(base, samples, recipe(epochs=3, **still), tmp_path / "early", Watcher())
+    assert (whole.metrics["best_epoch"], early.metrics["best_epoch"]) == (1, 1)
+    assert (whole.metrics["ended_early"], early.metrics["ended_early"]) == (False, True)
+
+
+def test_what_a_kill_left_of_a_finished_run_is_cleared(
+    base: Path, samples: list[TrainingSample], tmp_path: Path
+) -> None:
+    finetune(base, samples, recipe(epochs=1), tmp_path, Watcher())
+    left = RunFolder(tmp_path, "any").cache / "0-rgb.npy"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"rest")
+    assert finetune(base, samples, recipe(epochs=1), tmp_path, Watcher()).status == "done"
+    assert not (tmp_path / "cache").exists()

@@ -144,7 +144,7 @@ def test_a_full_disk_stops_and_little_memory_warns(tmp_path: Path) -> None:
     assert _look_at_memory(2 * 10**9, 10**9, "cpu") == Finding(
         "warn",
         "Takes about 2.0 GB of memory; 1.0 GB are free.",
-        "Use a smaller batch or crop in the recipe, or a smaller base model.",
+        "Set micro_batch = 1 or a smaller crop in the recipe, or use a smaller base model.",
     )
     assert _look_at_memory(10**9, 2 * 10**9, "cuda").severity == "ok"
     with pytest.raises(InputError, match=r"Takes up to .* Free some space"):
@@ -170,6 +170,13 @@ def test_memory_is_what_steps_took_that_were_measured() -> None:
     assert own == pytest.approx(456e6, rel=0.25)
     one = replace(load_recipe("paper"), batch=1)
     assert memory_bytes(BASE_PARAMETERS, one, "cpu") - 500_000_000 == pytest.approx(3.1e9, rel=0.25)
+    paper = load_recipe("paper")
+    assert memory_bytes(BASE_PARAMETERS, replace(paper, micro_batch=1), "cpu") == memory_bytes(
+        BASE_PARAMETERS, one, "cpu"
+    )
+    assert memory_bytes(BASE_PARAMETERS, replace(paper, micro_batch=99), "cpu") == memory_bytes(
+        BASE_PARAMETERS, paper, "cpu"
+    )
     assert disk_bytes(BASE_PARAMETERS) > 3e9
 
 

@@ -78,12 +78,14 @@ def alone(data: Path, tiny_model: Path, recipe: Path, tmp_path_factory: pytest.T
     return out
 
 
-@pytest.mark.parametrize("loss", ["ssi+gradient", "silog"])
+@pytest.mark.parametrize(("loss", "micro_batch"), [("ssi+gradient", 0), ("ssi+gradient", 2), ("silog", 0)])
 def test_two_processes_by_accelerate_learn_what_one_learns(
-    data: Path, tiny_model: Path, recipe: Path, alone: Path, tmp_path: Path, loss: str
+    data: Path, tiny_model: Path, recipe: Path, alone: Path, tmp_path: Path, loss: str, micro_batch: int
 ) -> None:
     own, single = tmp_path / "own.toml", alone
-    own.write_text(recipe.read_text().replace("ssi+gradient", loss))
+    # In pieces, each of which has its part of the loss: a process alone can't know how great that is.
+    pieces = f"micro_batch = {micro_batch}\n" if micro_batch else ""
+    own.write_text(pieces + recipe.read_text().replace("ssi+gradient", loss))
     if loss != "ssi+gradient":
         single = tmp_path / "single"
         finish(command(data, tiny_model, own, single))

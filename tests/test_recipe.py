@@ -98,3 +98,8 @@ def test_a_share_of_0_holds_nothing_out() -> None:
     for share in (0, 0.1):
         with pytest.raises(InputError, match="0 sample"):
             split_samples([], "by_frame", share, seed=0)
+
+
+def test_a_whole_number_that_no_float_holds_is_refused() -> None:
+    with pytest.raises(InputError, match="'lr' is too large"):
+        recipe_from_dict({**load_recipe("quick").as_dict(), "lr": 10**400})
