@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -238,13 +239,19 @@ class Workspace:
 
     def keep_sample(self, made: NewSample) -> Sample:
         """Keep what was made as a pending sample; one that is there already stays as it is."""
+        # Encoding and the disk's word that it is written take longest: side by side.
+        with ThreadPoolExecutor() as pool:
+            image = pool.submit(self.pictures.put_picture, made.rgb)
+            target = pool.submit(self.arrays.put_array, made.target)
+            sharp_target = pool.submit(self.arrays.put_array, made.sharp_target)
+            regions = pool.submit(self.pictures.put_picture, made.regions)
         sample = Sample(
             id=made.id,
             frame_id=made.frame_id,
-            image=self.pictures.put_picture(made.rgb),
-            target=self.arrays.put_array(made.target),
-            sharp_target=self.arrays.put_array(made.sharp_target),
-            regions=self.pictures.put_picture(made.regions),
+            image=image.result(),
+            target=target.result(),
+            sharp_target=sharp_target.result(),
+            regions=regions.result(),
             status="pending",
             reason="",
             version=0,

@@ -30,12 +30,12 @@ def choose(page: Page, tiny: Path, steps: int, height_px: int) -> None:
     page.get_by_label("SDXL alone, as in the paper").check()
     expect(page.locator("#cost")).to_contain_text("Will be downloaded once: 7.3 GB")
     page.get_by_role("button", name="SDXL: model and settings").click()
-    page.locator("#paint-steps input[type=number]").fill(str(steps))
-    page.locator("#paint-px input[type=number]").fill(str(height_px))
     page.get_by_label("SDXL model").fill(str(tiny))
     page.get_by_label("Depth adapter").fill("")
     page.get_by_label("Depth adapter").blur()
     expect(page.locator("#cost")).to_contain_text("Nothing has to be downloaded")
+    page.locator("#paint-steps input[type=number]").fill(str(steps))
+    page.locator("#paint-px input[type=number]").fill(str(height_px))
 
 
 def test_paint_judge_and_repair(app: App, page: Page, tiny: Path) -> None:

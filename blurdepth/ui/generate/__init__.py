@@ -29,6 +29,8 @@ _LOOK_AT_RESULTS = """(...asked) => {
   if (innerWidth < 700) document.getElementById('generate-status')?.scrollIntoView();
   return asked;
 }"""
+# While it works there is no second start, but a cancel. Said by the page itself, so that the work needn't wait for it.
+_BEGIN = """() => [false, false, true].map(interactive => ({interactive, __type__: 'update'}))"""
 
 
 def read_seed(typed: str) -> int:
@@ -89,16 +91,17 @@ class GenerateTab:
         results, buttons, model = self.results, [self.start, self.clip.start, self.cancel], self.input.model
         desk = [self.desk.notice, self.desk.editor]
         self.looked_at = [self.input.frame_id, model, self.input.finder, self.memory]
-        order = gr.State()
-        frame_id, models = self.input.frame_id, [model, self.input.finder]
-        painting = self.backend.all
-        asked = [frame_id, *self.words.all, self.desk.editor, self.number, self.seed, *models, *painting]
-        begun = self.start.click(told(self.order), asked, [order, *buttons], js=_LOOK_AT_RESULTS, **LIGHT)
-        shown = results.made
-        self.made = begun.success(self.generate, [frame_id, order], shown, show_progress_on=[results.status], **HEAVY)
+        frame_id, models, shown = self.input.frame_id, [model, self.input.finder], results.made
+        asked = [frame_id, *self.words.all, self.desk.editor, self.number, self.seed, *models, *self.backend.all]
+        for start in (self.start, self.clip.start):
+            start.click(None, None, buttons, js=_BEGIN)
+        # Gradio would take what was cancelled for still under way, and not start it once more.
+        again: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple"}
+        self.made = self.start.click(
+            told(self.generate), asked, shown, js=_LOOK_AT_RESULTS, show_progress_on=[results.status], **again
+        )
         self.ended = self.made.then(self.end, None, buttons, **LIGHT)
-        begun = self.clip.start.click(self.begin, None, buttons, **LIGHT)
-        self.blended = begun.then(self.blend, [*self.clip.asked, model], [frame_id, *shown], **HEAVY)
+        self.blended = self.clip.start.click(self.blend, [*self.clip.asked, model], [frame_id, *shown], **again)
         self.blend_ended = self.blended.then(self.end, None, buttons, **LIGHT)
         # The frame in the middle of the exposure is the one to go on with.
         self.blend_ended.then(self.desk.show, self.looked_at, desk, **HEAVY)
@@ -159,7 +162,7 @@ class GenerateTab:
             return None, "", *self.desk.instead(html.notice(str(error))), *self.results.nothing()
         return None, frame.id, *self.desk.estimating(frame), *self.results.nothing()
 
-    def order(
+    def _request(
         self,
         frame_id: str,
         prompt: str,
@@ -169,8 +172,8 @@ class GenerateTab:
         number: int,
         seed: str,
         *made_by: Any,
-    ) -> tuple[Any, ...]:
-        """What is asked, as it stands on the page; and while it works there is no second start, but a cancel."""
+    ) -> GenerationRequest:
+        """What is asked, as it stands on the page."""
         if not frame_id:
             raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
         model, finder, *painting = made_by
@@ -187,12 +190,7 @@ class GenerateTab:
             **self.backend.chosen(*painting),
         )
         request.check_frame(frame)
-        return request, *self.begin()
-
-    def begin(self) -> tuple[Any, ...]:
-        """While it works there is no second start, but a cancel."""
-        off = gr.update(interactive=False)
-        return off, off, gr.update(interactive=True)
+        return request
 
     def end(self) -> tuple[Any, ...]:
         """Afterwards there is a start again, and no cancel."""
@@ -206,10 +204,11 @@ class GenerateTab:
     def generate(
         self,
         frame_id: str,
-        request: GenerationRequest,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
+        *asked: Any,
     ) -> Iterator[tuple[Any, ...]]:
         """Make the variants, each shown as soon as it is kept."""
+        request = self._request(frame_id, *asked)
         try:
             frame = self.workspace.store.samples.frame(frame_id)
             ids: list[str] = []
