@@ -27,6 +27,7 @@ from blurdepth.cli import main
 from blurdepth.errors import InputError, ModelError, NotFoundError
 from blurdepth.generation import GenerationRequest
 from blurdepth.jobs import tending
+from blurdepth.jobs.control import Control
 from blurdepth.jobs.devices import environment
 from blurdepth.jobs.folders import lock
 from blurdepth.reports import job_report
@@ -137,7 +138,7 @@ def test_a_process_that_does_not_heed_a_stop_is_ended_and_its_job_goes_on_later(
     jobs.tend(workspace)
     assert process.is_running() and workspace.store.jobs.job(job.id).status == "running", "it has time to answer"
     over = ended(workspace, job.id)
-    assert over.status == "interrupted" and "did not react to Stop within 1 s" in over.error
+    assert over.status == "interrupted" and "did not react within 1 s of Stop" in over.error
     jobs.resume(workspace, job.id)
     onward = at_work(workspace, job.id)
     assert onward.pid != process.pid and not onward.stop_requested
@@ -164,6 +165,31 @@ def test_only_the_very_process_that_has_the_job_is_ended(
         else:
             assert dies
         process.kill()
+
+
+def test_a_job_that_has_heeded_a_stop_gets_longer_to_write_what_it_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tending, "STOP_S", 0.0)
+    workspace = Workspace(tmp_path / "data")
+    workspace.store.jobs.add("label", {})
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process, lock(workspace, "j1"):
+        started = psutil.Process(process.pid).create_time()
+        job = workspace.store.jobs.claim("j1", process.pid, started, host=platform.node())
+        assert job
+        with Control(workspace, job) as control:
+            workspace.store.jobs.request_stop(job.id)
+            control.say("making variants")
+            assert control.should_stop()
+        jobs.tend(workspace)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        monkeypatch.setattr(tending, "WRITE_S", 0.0)
+        jobs.tend(workspace)
+        process.wait(20)
+    jobs.tend(workspace)
+    over = workspace.store.jobs.job(job.id)
+    assert over.status == "interrupted" and "did not end within 0 s of Stop" in over.error
 
 
 def test_an_old_database_keeps_its_jobs_and_its_running_job_has_the_device(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from blurdepth.finetune import Progress
 
 PAUSED = "paused"
+STOPPING = "stopping: writing what is kept"
+"""What a job does that has heeded a stop, until it ends."""
 HEARTBEAT_S = 5.0
 _SECONDS_BETWEEN_WRITES = 0.5
 _SECONDS_BETWEEN_LOOKS = 0.25
@@ -70,11 +72,13 @@ class Control:
             self._write(**values, activity=_doing(progress))
 
     def should_stop(self) -> bool:
-        """Whether people want it to stop; returns only when they don't want it to hold."""
+        """Whether people want it to stop, which is heeded then; returns only when they don't want it to hold."""
         if self._lost:
             raise self._lost
         if self._asked.pause and not self._asked.stop:
             self._hold()
+        if self._asked.stop:
+            self._write(activity=STOPPING)
         return self._asked.stop
 
     def _hold(self) -> None:

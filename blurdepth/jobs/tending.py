@@ -18,13 +18,15 @@ import psutil
 from filelock import FileLock, Timeout
 
 from blurdepth.files import write_atomically
+from blurdepth.jobs.control import STOPPING
 from blurdepth.jobs.devices import NO_DEVICE, devices, environment, fits
 from blurdepth.jobs.folders import last_lines, lock, log_tail
 from blurdepth.store.records import Job
 from blurdepth.workspace import Workspace
 
-STOP_S, TERMINATE_S = 30.0, 10.0
-"""How long a job may take to heed a stop, and its process to end when it is told to, before it is killed."""
+STOP_S, WRITE_S, TERMINATE_S = 30.0, 600.0, 10.0
+"""How long a job may take to heed a stop, to end once it has heeded it, as a large state is written slowly, and its
+process to end when it is told to, before it is killed."""
 MAX_STARTS = 3
 _START_PAUSES_S = (0.0, 1.0, 4.0, 4.0)
 """Before the first, second, … worker for one job, and before the job is given up."""
@@ -70,15 +72,16 @@ def end_if_dead(workspace: Workspace, job: Job) -> bool:
 def _press(workspace: Workspace, job: Job) -> None:
     """End the process of a job that was asked to stop long ago, at first in a way that it could still answer."""
     waited = (datetime.now(UTC) - datetime.fromisoformat(str(job.stop_requested_at))).total_seconds()
-    process = _process_of(job) if waited > STOP_S else None
+    limit, told = (WRITE_S, "end") if job.activity == STOPPING else (STOP_S, "react")
+    process = _process_of(job) if waited > limit else None
     if process is None:
         return
     told = (
-        f"It did not react to Stop within {STOP_S:.0f} s, so its process was ended; Resume goes on from what was kept."
+        f"It did not {told} within {limit:.0f} s of Stop, so its process was ended; Resume goes on from what was kept."
     )
     workspace.store.jobs.note_error(job, told)
     try:
-        if waited > STOP_S + TERMINATE_S:
+        if waited > limit + TERMINATE_S:
             for child in process.children(recursive=True):
                 child.kill()
             process.kill()
