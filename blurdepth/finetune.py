@@ -173,7 +173,7 @@ class _Run:
         self.drawn_every = max(1, self.steps // CURVE_POINTS)
         self.position = folder.restore(self.trainer)
         self.pace = _Pace()
-        self.saved_at = time.monotonic()
+        self.saved_at, self.saved = time.monotonic(), self._place()
 
     def work(self) -> Literal["done", "stopped"]:
         """Measure and train in turn until the end, or until told to stop."""
@@ -244,6 +244,7 @@ class _Run:
 
     def _measure(self) -> None:
         """Evaluate the model as it is; keep it if it is the best; save. Told to stop, leave it all undone."""
+        self._save()  # a measurement may take long: a kill costs nothing but itself
         position, epoch, started = self.position, len(self.position.history), time.monotonic()
         activity = f"measuring epoch {epoch}" if epoch else "measuring the base model"
         groups = self.validation.measure(self.estimator, epoch, lambda: self._goes_on(activity))
@@ -301,10 +302,15 @@ class _Run:
         if self.processes.agreed(time.monotonic() - self.saved_at > SAVE_EVERY_S):
             self._save()
 
+    def _place(self) -> tuple[int, int]:
+        """Where it stands: two states at one place are the same."""
+        return self.position.step, len(self.position.history)
+
     def _save(self) -> None:
-        if self.processes.first:
+        """Keep the state, unless it is that of the last save or of the start."""
+        if self.processes.first and self.saved != self._place():
             self.folder.save(self.trainer, self.position)
-        self.saved_at = time.monotonic()
+        self.saved_at, self.saved = time.monotonic(), self._place()
 
     def _report(self, activity: str, loss: float | None, curves: dict[str, float]) -> None:
         if not self.processes.first:

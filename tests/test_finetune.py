@@ -1,9 +1,6 @@
 """Fine-tuning of a real, tiny Depth Anything model with random weights."""
 
-import errno
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
@@ -24,7 +21,7 @@ from blurdepth.finetune import Outcome, Progress, finetune
 from blurdepth.images import content_hash, encode_png
 from blurdepth.recipe import Recipe, learning_rate, load_recipe
 from blurdepth.training_data import Batch
-from blurdepth.training_state import RunFolder, _storage_error
+from blurdepth.training_state import RunFolder
 from blurdepth.training_step import parameter_groups, training_loss
 from tests.conftest import write_tiny_model
 
@@ -250,6 +247,21 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(
     assert_same(weights(resumed), weights(whole))
 
 
+@pytest.mark.parametrize("stop_after", [7, 14])
+def test_a_kill_while_measuring_costs_no_step(
+    base: Path, samples: list[TrainingSample], tmp_path: Path, whole: Outcome, stop_after: int
+) -> None:
+    killer, resumed = Killer(stop_after), Watcher()
+    with pytest.raises(Killed):
+        finetune(base, samples, recipe(), tmp_path, killer)
+    assert killer.seen[-1].activity.startswith("measuring epoch")
+    outcome = finetune(base, samples, recipe(), tmp_path, resumed)
+    first = resumed.seen[0]
+    assert (first.step, first.activity) == (killer.seen[-1].step, killer.seen[-1].activity), "it is measured anew"
+    assert_same(weights(outcome), weights(whole))
+    assert outcome.metrics == whole.metrics
+
+
 def test_a_finished_run_is_not_run_again(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
     first = finetune(base, samples, recipe(epochs=1), tmp_path, Watcher())
     watcher = Watcher()
@@ -267,49 +279,6 @@ def test_a_state_that_is_damaged_is_named(base: Path, samples: list[TrainingSamp
     (tmp_path / "state.safetensors").write_bytes(b"not a state")
     with pytest.raises(StorageError, match="remove it"):
         finetune(base, samples, recipe(), tmp_path, Watcher())
-
-
-FULL_DISK = """
-import errno, resource, signal, sys
-from pathlib import Path
-import torch
-from blurdepth.training_step import parameter_groups, training_loss
-from blurdepth.training_state import RunFolder
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-try:
-    RunFolder(Path(sys.argv[1]), "key").save_best(torch.nn.Linear(100, 100), 1)
-except Exception as error:
-    print(type(error).__name__, error)
-"""
-
-
-def test_a_write_that_the_system_refuses_leaves_nothing_behind(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("StorageError")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_is_named_as_such_whoever_notices_it(tmp_path: Path) -> None:
-    with pytest.raises(SafetensorError) as real:
-        save_file({"a": torch.zeros(1)}, tmp_path / "nowhere" / "model.safetensors")
-    assert "No such file or directory" in str(_storage_error(tmp_path / "x", real.value))
-    full = str(real.value).replace("os error 2", f"os error {errno.ENOSPC}")
-    assert "is full: free some space" in str(_storage_error(tmp_path / "x", SafetensorError(full)))
-
-
-def test_half_a_checkpoint_is_removed_when_it_cannot_be_ended(base: Path, tmp_path: Path) -> None:
-    estimator = load_estimator(str(base))
-    with pytest.raises(StorageError, match="is full"):
-        RunFolder(tmp_path, "key").publish(estimator.model, NoProcessor(), {})
-    assert not (tmp_path / ".checkpoint-new").exists()
-
-
-class NoProcessor:
-    """Can't be saved."""
-
-    def save_pretrained(self, _folder: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_all_but_the_encoder_learns_ten_times_faster(base: Path) -> None:

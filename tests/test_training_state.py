@@ -1,14 +1,21 @@
 """What a fine-tune keeps in its folder."""
 
+import errno
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
+from blurdepth.errors import StorageError
 from blurdepth.estimators import load_estimator
 from blurdepth.images import content_hash
 from blurdepth.processes import Processes
 from blurdepth.recipe import load_recipe
-from blurdepth.training_state import Position, RunFolder
+from blurdepth.training_state import Position, RunFolder, _storage_error
 from blurdepth.training_step import Trainer
 
 
@@ -36,3 +43,46 @@ def test_a_state_of_another_precision_is_gone_on_with(tiny_model: Path, tmp_path
     same = trainer(tiny_model)
     same.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     assert folder.restore(same).step == 4 and same.scaler.get_scale() == 4.0
+
+
+FULL_DISK = """
+import errno, resource, signal, sys
+from pathlib import Path
+import torch
+from blurdepth.training_step import parameter_groups, training_loss
+from blurdepth.training_state import RunFolder
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    RunFolder(Path(sys.argv[1]), "key").save_best(torch.nn.Linear(100, 100), 1)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_write_that_the_system_refuses_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("StorageError")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_as_such_whoever_notices_it(tmp_path: Path) -> None:
+    with pytest.raises(SafetensorError) as real:
+        save_file({"a": torch.zeros(1)}, tmp_path / "nowhere" / "model.safetensors")
+    assert "No such file or directory" in str(_storage_error(tmp_path / "x", real.value))
+    full = str(real.value).replace("os error 2", f"os error {errno.ENOSPC}")
+    assert "is full: free some space" in str(_storage_error(tmp_path / "x", SafetensorError(full)))
+
+
+def test_half_a_checkpoint_is_removed_when_it_cannot_be_ended(tiny_model: Path, tmp_path: Path) -> None:
+    estimator = load_estimator(str(tiny_model))
+    with pytest.raises(StorageError, match="is full"):
+        RunFolder(tmp_path, "key").publish(estimator.model, NoProcessor(), {})
+    assert not (tmp_path / ".checkpoint-new").exists()
+
+
+class NoProcessor:
+    """Can't be saved."""
+
+    def save_pretrained(self, _folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
