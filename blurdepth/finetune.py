@@ -266,7 +266,10 @@ class _Run:
     def _goes_on(self, activity: str) -> bool:
         """Told after each picture that was measured. Several processes can't agree here: they have unlike shares."""
         self._report(activity, None, {})
-        return self.processes.count > 1 or not self.control.should_stop()
+        asked = time.monotonic()
+        stop = self.processes.count == 1 and self.control.should_stop()
+        self.pace.held(time.monotonic() - asked)
+        return not stop
 
     def _is_best(self, groups: Groups) -> bool:
         best = self.position.best_epoch
@@ -347,7 +350,7 @@ class _Pace:
 
     def __init__(self) -> None:
         self._seconds, self._steps = 0.0, 0
-        self._evaluation = 0.0
+        self._evaluation, self._held = 0.0, 0.0
 
     @property
     def steps_per_second(self) -> float:
@@ -356,8 +359,12 @@ class _Pace:
     def stepped(self, seconds: float) -> None:
         self._seconds, self._steps = self._seconds + seconds, self._steps + 1
 
+    def held(self, seconds: float) -> None:
+        """Of the evaluation that runs, how long people let it pause: the next one won't."""
+        self._held += seconds
+
     def measured(self, seconds: float) -> None:
-        self._evaluation = seconds
+        self._evaluation, self._held = seconds - self._held, 0.0
 
     def left(self, steps: int, evaluations: int) -> float | None:
         """Seconds, or None before the first step."""

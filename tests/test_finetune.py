@@ -1,6 +1,7 @@
 """Fine-tuning of a real, tiny Depth Anything model with random weights."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,35 @@ def test_a_run_that_version_0_3_stopped_is_gone_on_with(
     notes["key"] = content_hash(json.dumps([load_estimator(str(base)).revision, asked, rows]).encode())
     save_file(load_file(state), state, notes)
     assert_same(weights(finetune(base, samples, recipe(), tmp_path, Watcher())), weights(whole))
+
+
+class Pauser(Watcher):
+    """Holds once, for longer than all else takes, while the base is measured."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.held = time.monotonic(), 0.0
+
+    def report(self, progress: Progress) -> None:
+        super().report(progress)
+        self.worked = time.monotonic() - self.began - self.held
+
+    def should_stop(self) -> bool:
+        if len(self.seen) == 2:
+            self.held = 4 * (time.monotonic() - self.began)
+            time.sleep(self.held)
+        return len(self.seen) == 5
+
+
+def test_a_pause_while_measuring_is_not_taken_for_the_time_of_a_measurement(
+    base: Path, samples: list[TrainingSample], tmp_path: Path
+) -> None:
+    pauser = Pauser()
+    finetune(base, samples, recipe(), tmp_path, pauser)
+    seconds = pauser.seen[-1].seconds_left
+    # Three steps and two measurements are left, of which it has done one each.
+    assert pauser.seen[-1].step == 1 and seconds is not None
+    assert seconds < 3 * pauser.worked
 
 
 class Killed(BaseException):
