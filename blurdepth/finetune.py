@@ -264,12 +264,12 @@ class _Run:
         self._save()  # after the report: a kill between them costs a measurement, not the points of its curves
 
     def _goes_on(self, activity: str) -> bool:
-        """Told after each picture that was measured. Several processes can't agree here: they have unlike shares."""
+        """Told after each picture that was measured, by all processes at once."""
         self._report(activity, None, {})
         asked = time.monotonic()
-        stop = self.processes.count == 1 and self.control.should_stop()
+        stop = self.control.should_stop()
         self.pace.held(time.monotonic() - asked)
-        return not stop
+        return not self.processes.agreed(stop)
 
     def _is_best(self, groups: Groups) -> bool:
         best = self.position.best_epoch

@@ -46,6 +46,11 @@ class Processes:
         """The share of this process: every `count`-th item."""
         return list(items[self.rank :: self.count])
 
+    def rounds(self, items: Sequence[Item]) -> list[Item | None]:
+        """The share of this process with None where others have one more: as long for each of them."""
+        share: list[Item | None] = [*self.own(items)]
+        return share + [None] * (-(-len(items) // self.count) - len(share))
+
     def total(self, values: Tensor) -> Tensor:
         """The sum of `values` over all processes, through which gradients flow to each of them."""
         if self.count == 1:

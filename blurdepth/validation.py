@@ -47,7 +47,7 @@ class Validation:
         Args:
             estimator: the model as it is now.
             epoch: of which it is; 0 is the base.
-            go_on: asked after each picture; where it says no, the result is None.
+            go_on: asked after each picture, as often in each process; where it says no, the result is None.
 
         Raises:
             InputError: a picture's files are damaged, or it can't be measured.
@@ -58,11 +58,13 @@ class Validation:
         watched = {place: k for k, place in enumerate(places)}
         blurred = [(item, watched.get(place)) for place, item in enumerate(self.blurred)]
         rows: list[tuple[bool, Groups]] = []
-        for item, is_sharp, probe in self.processes.own(
+        for each in self.processes.rounds(
             [(item, False, probe) for item, probe in blurred] + [(item, True, None) for item in self.sharp]
         ):
-            name = "" if probe is None else f"{epoch:04d}-{probe}"
-            rows.append((is_sharp, self._measure_one(estimator, item, name)))
+            if each is not None:
+                item, is_sharp, probe = each
+                name = "" if probe is None else f"{epoch:04d}-{probe}"
+                rows.append((is_sharp, self._measure_one(estimator, item, name)))
             if not go_on():
                 return None
         return _means(self.processes.gathered(rows))

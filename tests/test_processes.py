@@ -22,6 +22,12 @@ from tests.conftest import street_frame
 PROMPT = "cars speeding past, driving 9 m/s in light fog"
 
 
+# Accelerate starts one process alone where it is told to use the processor; ours find out by themselves.
+LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
+LAUNCH += ["--main_process_port", "0"]
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """A data folder with version v1: three variants of each of four frames."""
@@ -61,7 +67,12 @@ def finish(arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
 
 
 def notes(out: Path) -> dict[str, Any]:
@@ -89,17 +100,46 @@ def test_two_processes_by_accelerate_learn_what_one_learns(
     if loss != "ssi+gradient":
         single = tmp_path / "single"
         finish(command(data, tiny_model, own, single))
-    # Accelerate starts one process alone where it is told to use the processor; ours find out by themselves.
-    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-    mixed = ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
-    port = ["--main_process_port", "0"]
-    finish([*launch, *mixed, *port, *command(data, tiny_model, own, tmp_path / "two")])
+    finish([*LAUNCH, *command(data, tiny_model, own, tmp_path / "two")])
     assert (notes(single)["processes"], notes(tmp_path / "two")["processes"]) == (1, 2)
     first, second = notes(single)["history"], notes(tmp_path / "two")["history"]
     assert [row["step"] for row in first] == [row["step"] for row in second]
     # Only the losses: the last bias has a gradient of rounding alone, which Adam makes steps of.
     losses = [[row["loss"] for row in rows[1:]] for rows in (first, second)]
     assert losses[1] == pytest.approx(losses[0], abs=1e-3)
+
+
+STOPPED_AT_ITS_FIRST_PICTURE = """
+import sys
+from pathlib import Path
+from blurdepth.finetune import finetune
+from blurdepth.recipe import load_recipe
+from blurdepth.workspace import Workspace
+
+class Stopper:
+    seen = 0
+
+    def report(self, progress):
+        self.seen += 1
+
+    def should_stop(self):
+        return self.seen > 0
+
+data, base, preset, out = sys.argv[1:]
+recipe, stopper = load_recipe(preset), Stopper()
+samples = Workspace(Path(data)).training_samples("v1", recipe.split, recipe.val_share, recipe.seed)
+print(f"{finetune(base, samples, recipe, Path(out), stopper).status} after {stopper.seen}\\n", end="")
+"""
+
+
+def test_two_processes_heed_a_stop_while_they_measure(
+    data: Path, tiny_model: Path, recipe: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(STOPPED_AT_ITS_FIRST_PICTURE)
+    told = finish([*LAUNCH, str(script), str(data), str(tiny_model), str(recipe), str(tmp_path / "run")]).stdout
+    # Only the first is told of progress, and only it is asked to stop.
+    assert sorted(told.split("\n")) == ["", "stopped after 0", "stopped after 1"]
 
 
 def test_killed_at_random_steps_it_ends_with_the_same_weights_and_the_same_curve(
