@@ -142,25 +142,40 @@ def test_two_processes_heed_a_stop_while_they_measure(
     assert sorted(told.split("\n")) == ["", "stopped after 0", "stopped after 1"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_after_its_step_and_the_same_command_goes_on(
+    data: Path, tiny_model: Path, recipe: Path, alone: Path, tmp_path: Path, number: int
+) -> None:
+    out = tmp_path / "run"
+    with begun(command(data, tiny_model, recipe, out)) as process:
+        process.send_signal(number)
+        said = process.communicate(timeout=300)[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == f"Stopped. The same command goes on from what {out} keeps."
+    assert not (out / "checkpoint").exists()
+    finish(command(data, tiny_model, recipe, out))
+    assert notes(out)["history"] == notes(alone)["history"]
+
+
+def begun(arguments: list[str]) -> subprocess.Popen[str]:
+    """A fine-tune that has told of its first picture."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    assert process.stderr is not None
+    assert "steps" in process.stderr.readline()
+    return process
+
+
 def test_killed_at_random_steps_it_ends_with_the_same_weights_and_the_same_curve(
     data: Path, tiny_model: Path, recipe: Path, alone: Path, tmp_path: Path
 ) -> None:
     chance, out = random.Random(3), tmp_path / "run"
     for _ in range(2):
-        process = subprocess.Popen(
-            [sys.executable, *command(data, tiny_model, recipe, out)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
-        assert process.stderr is not None
-        assert "steps" in process.stderr.readline()
-        time.sleep(chance.uniform(0.2, 1.5))
-        assert process.poll() is None, "it ended before it could be killed"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stderr.close()
+        with begun(command(data, tiny_model, recipe, out)) as process:
+            time.sleep(chance.uniform(0.2, 1.5))
+            assert process.poll() is None, "it ended before it could be killed"
+            process.send_signal(signal.SIGKILL)
     finish(command(data, tiny_model, recipe, out))
     assert notes(out)["history"] == notes(alone)["history"]
     one, other = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (alone, out))

@@ -1,7 +1,7 @@
 """The command line: every step of the page, for scripts.
 
 With --json a command prints one JSON object on standard output and everything else on standard error. It ends with
-0, or with 2 and one line that names the bad value and the mend.
+0, with 2 and one line that names the bad value and the mend, or with 130 where it was interrupted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MOTION_EXAMPLE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status, 0 or 2."""
+    """Run one command; returns the exit status, 0, 2 or 130."""
     try:
         args = _parser().parse_args(arguments)
         # What libraries print must not mix with the one JSON object.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +20,15 @@ if TYPE_CHECKING:
     from blurdepth.finetune import Progress
 
 _SECONDS_BETWEEN_LINES = 5.0
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def train(args: Namespace) -> tuple[dict[str, Any], str]:
-    """Fine-tune in this process; interrupted, the same command goes on where it was."""
+    """Fine-tune in this process; interrupted, the same command goes on where it was.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or a polite kill has ended it, after its step and with its state saved.
+    """
     from blurdepth.finetune import finetune
 
     workspace = open_workspace(args)
@@ -32,18 +40,44 @@ def train(args: Namespace) -> tuple[dict[str, Any], str]:
     tracker = open_tracker(args.tracker, f"blurdepth-{args.out.name}", args.out, recipe.as_dict()) if named else None
     control = _Console(tracker)
     base = workspace.resolve_model(args.base)
-    outcome = finetune(base, samples, recipe, args.out, control, provenance=provenance)
+    with _ended_by_signals(control):
+        outcome = finetune(base, samples, recipe, args.out, control, provenance=provenance)
     if tracker:
         tracker.finish()
+    if outcome.status == "stopped":
+        if first:
+            print(f"Stopped. The same command goes on from what {args.out} keeps.", file=sys.stderr)
+        raise KeyboardInterrupt
     result = {"status": outcome.status, "checkpoint": str(outcome.checkpoint or ""), "metrics": outcome.metrics}
     return result, f"{outcome.status}: {outcome.checkpoint}"
 
 
+@contextmanager
+def _ended_by_signals(control: _Console) -> Iterator[None]:
+    """Have Ctrl-C and a polite kill end the fine-tune after its step; asked once more, the process ends at once."""
+    before = {number: signal.getsignal(number) for number in _ENDING}
+
+    def heed(number: int, _frame: object) -> None:
+        control.stopping = True
+        # A launcher hands on to its processes what the terminal has told them already.
+        if os.environ.get("WORLD_SIZE", "1") == "1":
+            signal.signal(number, before[number])
+
+    try:
+        for number in _ENDING:
+            signal.signal(number, heed)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class _Console:
-    """Says on standard error how far it is."""
+    """Says on standard error how far it is, and ends the fine-tune once it is `stopping`."""
 
     def __init__(self, tracker: Tracker | None) -> None:
         self._tracker, self._said_at = tracker, 0.0
+        self.stopping = False
 
     def report(self, progress: Progress) -> None:
         if self._tracker and progress.curves:
@@ -55,4 +89,4 @@ class _Console:
             print(line, file=sys.stderr, flush=True)
 
     def should_stop(self) -> bool:
-        return False
+        return self.stopping
