@@ -84,7 +84,10 @@ def notes(out: Path) -> dict[str, Any]:
 def alone(data: Path, tiny_model: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The fine-tune by one process."""
     out = tmp_path_factory.mktemp("alone") / "run"
-    result = json.loads(finish(command(data, tiny_model, recipe, out)).stdout)
+    done = finish(command(data, tiny_model, recipe, out))
+    told = [line for line in done.stderr.splitlines() if "measuring" in line]
+    assert len(told) == 4 and told[3].endswith("steps: measuring epoch 3"), "a measurement is one line"
+    result = json.loads(done.stdout)
     assert result["status"] == "done" and result["checkpoint"] == str(out / "checkpoint")
     return out
 
@@ -147,23 +150,23 @@ def test_a_signal_ends_it_after_its_step_and_the_same_command_goes_on(
     data: Path, tiny_model: Path, recipe: Path, alone: Path, tmp_path: Path, number: int
 ) -> None:
     out = tmp_path / "run"
-    with begun(command(data, tiny_model, recipe, out)) as process:
+    with begun(command(data, tiny_model, recipe, out), "measuring epoch 1") as process:
         process.send_signal(number)
         said = process.communicate(timeout=300)[1]
     assert process.returncode == 130
     assert said.splitlines()[-1] == f"Stopped. The same command goes on from what {out} keeps."
-    assert not (out / "checkpoint").exists()
+    assert (out / "state.safetensors").exists()
     finish(command(data, tiny_model, recipe, out))
     assert notes(out)["history"] == notes(alone)["history"]
 
 
-def begun(arguments: list[str]) -> subprocess.Popen[str]:
-    """A fine-tune that has told of its first picture."""
+def begun(arguments: list[str], words: str) -> subprocess.Popen[str]:
+    """A fine-tune that has said these words."""
     process = subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
     )
     assert process.stderr is not None
-    assert "steps" in process.stderr.readline()
+    assert any(words in line for line in process.stderr)
     return process
 
 
@@ -172,7 +175,7 @@ def test_killed_at_random_steps_it_ends_with_the_same_weights_and_the_same_curve
 ) -> None:
     chance, out = random.Random(3), tmp_path / "run"
     for _ in range(2):
-        with begun(command(data, tiny_model, recipe, out)) as process:
+        with begun(command(data, tiny_model, recipe, out), "steps") as process:
             time.sleep(chance.uniform(0.2, 1.5))
             assert process.poll() is None, "it ended before it could be killed"
             process.send_signal(signal.SIGKILL)

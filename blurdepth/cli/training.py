@@ -76,14 +76,17 @@ class _Console:
     """Says on standard error how far it is, and ends the fine-tune once it is `stopping`."""
 
     def __init__(self, tracker: Tracker | None) -> None:
-        self._tracker, self._said_at = tracker, 0.0
+        self._tracker, self._said_at, self._said = tracker, 0.0, ""
         self.stopping = False
 
     def report(self, progress: Progress) -> None:
         if self._tracker and progress.curves:
             self._tracker.log(progress.curves, step=progress.step)
-        if progress.step == progress.steps or time.monotonic() - self._said_at > _SECONDS_BETWEEN_LINES:
-            self._said_at = time.monotonic()
+        due = time.monotonic() - self._said_at > _SECONDS_BETWEEN_LINES
+        if progress.activity != "training":
+            due = progress.activity != self._said  # a measurement is told of once, however many pictures it has
+        if due:
+            self._said_at, self._said = time.monotonic(), progress.activity
             loss = "" if progress.loss is None else f", loss {progress.loss:.4f}"
             line = f"{progress.step} of {progress.steps} steps: {progress.activity}{loss}"
             print(line, file=sys.stderr, flush=True)
