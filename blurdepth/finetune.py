@@ -132,6 +132,7 @@ def finetune(
     processes = join_processes()
     if processes.first:
         folder.sweep()
+    processes.wait_for_first()
     run = _Run(estimator, samples, recipe, folder, control, device, processes)
     status = run.work()
     checkpoint = run.publish(status, provenance or {})

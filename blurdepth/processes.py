@@ -93,6 +93,10 @@ class Processes:
         torch.distributed.broadcast_object_list(said, src=0)
         return said[0]
 
+    def wait_for_first(self) -> None:
+        """Go on when the first process has come as far as this."""
+        self.agreed(True)
+
 
 def join_processes() -> Processes:
     """Meet the processes that were started together with this one, if there are any.

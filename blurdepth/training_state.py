@@ -68,9 +68,13 @@ class RunFolder:
         self._key = key
 
     def sweep(self) -> None:
-        """Remove the halves of files that a kill left behind; only when nobody else works in the folder."""
-        for path in self.root.glob(".part-*"):
+        """Remove the halves of files that a kill left behind, and where there is no state to go on from, the pictures
+        of an earlier run; only when nobody else works in the folder.
+        """
+        for path in self.root.rglob(".part-*"):
             path.unlink(missing_ok=True)
+        if not (self.root / STATE).exists():
+            shutil.rmtree(self.probes, ignore_errors=True)
 
     def save(self, trainer: Trainer, position: Position) -> None:
         """Keep all that a resume needs, and only the best weights that `position` names.

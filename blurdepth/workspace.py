@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -310,10 +311,15 @@ class Workspace:
 
     def probe_pictures(self, job_id: str) -> Path:
         """The folder from which the page shows what a fine-tune has drawn so far; see `Validation`."""
-        shown = self.folder / "previews" / "probes" / job_id
-        for path in (self.folder / "jobs" / job_id / "probes").glob("*.png"):
-            if not (shown / path.name).is_file():
-                write_atomically(shown / path.name, path.read_bytes())
+        drawn, shown = self.folder / "jobs" / job_id / "probes", self.folder / "previews" / "probes" / job_id
+        with suppress(FileNotFoundError):  # it is begun anew at this moment
+            times = {path.name: path.stat().st_mtime_ns for path in drawn.glob("*.png")}
+            there = {path.name: path.stat().st_mtime_ns for path in shown.glob("*.png")}
+            for name in there.keys() - times:
+                (shown / name).unlink()  # of an earlier run
+            for name, time in times.items():
+                if there.get(name, 0) < time:
+                    write_atomically(shown / name, (drawn / name).read_bytes())
         return shown
 
     def _draw_prediction(self, prediction: Prediction) -> Rgb:

@@ -32,6 +32,27 @@ def test_runs_in_one_folder_have_examples_of_their_own(tmp_path: Path) -> None:
     assert not other.cache.exists()
 
 
+def test_pictures_of_an_earlier_run_stay_only_where_its_state_does(tiny_model: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, "key")
+    folder.save_probe("0007-0.png", b"picture")
+    folder.save(trainer(tiny_model), Position(step=3))
+    folder.sweep()
+    assert (folder.probes / "0007-0.png").exists()
+    (tmp_path / "state.safetensors").unlink()
+    folder.sweep()
+    assert not folder.probes.exists()
+
+
+def test_halves_of_files_are_swept_wherever_they_are(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, "key")
+    for place in (tmp_path, folder.cache, folder.probes):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / ".part-4zx9").write_bytes(b"half")
+    (folder.cache / "0-rgb.npy").write_bytes(b"whole")
+    folder.sweep()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["0-rgb.npy"]
+
+
 def test_a_state_of_another_precision_is_gone_on_with(tiny_model: Path, tmp_path: Path) -> None:
     """As where a run that began on a processor, in float32, comes to a GPU that has float16 only."""
     folder, halves = RunFolder(tmp_path, "key"), trainer(tiny_model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,3 +162,17 @@ def test_pictures_of_depth_are_drawn_once(workspace: Workspace, request_: Genera
     assert workspace.target_picture(sample).stat().st_mtime_ns == before
     with Image.open(workspace.thumbnail(sample.image)) as small:
         assert max(small.size) <= 320
+
+
+def test_the_page_shows_the_pictures_that_a_fine_tune_has_now(workspace: Workspace) -> None:
+    drawn = workspace.folder / "jobs" / "j1" / "probes"
+    drawn.mkdir(parents=True)
+    for name in ("0000-0.png", "0007-0.png"):
+        (drawn / name).write_bytes(b"of the run before")
+    shown = workspace.probe_pictures("j1")
+    assert {path.name for path in shown.iterdir()} == {"0000-0.png", "0007-0.png"}
+    (drawn / "0007-0.png").unlink()
+    (drawn / "0000-0.png").write_bytes(b"drawn anew")
+    os.utime(drawn / "0000-0.png", (2e9, 2e9))
+    workspace.probe_pictures("j1")
+    assert {path.name: path.read_bytes() for path in shown.iterdir()} == {"0000-0.png": b"drawn anew"}
