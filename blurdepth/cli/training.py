@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from blurdepth.finetune import Progress
 
 _SECONDS_BETWEEN_LINES = 5.0
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
 
 
 def train(args: Namespace) -> tuple[dict[str, Any], str]:
