@@ -16,7 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from blurdepth import jobs
+from blurdepth import jobs, preflight
+from blurdepth.cli import main
+from blurdepth.dataset import split_samples
 from blurdepth.errors import BlurdepthError, InputError, ModelError, NotFoundError
 from blurdepth.generation import GenerationRequest, generate
 from blurdepth.jobs.folders import lock
@@ -130,6 +132,23 @@ def test_a_job_is_done_wherever_it_was_asked_for_and_whatever_became_of_its_reci
     assert done.settings["recipe"]["seed"] == 7
     assert "improved" in done.metrics
     assert workspace.store.jobs.points(job.id)["abs_rel/all"]
+
+
+def test_a_fine_tune_is_looked_at_once_before_it_is_queued_and_what_was_found_is_told(
+    workspace: Workspace, tiny_model: Path, long: Path, capfd: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    queued: list[int] = []
+
+    def counted(*arguments: Any) -> dict[str, Any]:
+        queued.append(len(workspace.store.jobs.jobs()))
+        return split_samples(*arguments)
+
+    monkeypatch.setattr(preflight, "split_samples", counted)
+    asked = ["--base", str(tiny_model), "--preset", str(long), "--data", str(workspace.folder)]
+    assert main(["finetune", "v1", *asked]) == 0
+    jobs.stop(workspace, "j1")
+    assert queued == [0]
+    assert "samples to train on" in capfd.readouterr().err
 
 
 def test_a_job_that_is_stopped_goes_on_to_its_end(workspace: Workspace, tiny_model: Path, long: Path) -> None:

@@ -26,8 +26,7 @@ from blurdepth.errors import InputError
 from blurdepth.files import encode_array, read_array, write_atomically
 from blurdepth.generation import GenerationRequest
 from blurdepth.images import encode_png, linear_to_srgb, read_bytes, read_image, read_labels, srgb_to_linear
-from blurdepth.preflight import preflight
-from blurdepth.recipe import load_recipe
+from blurdepth.preflight import Preflight
 from blurdepth.render import depth_picture, depth_range
 from blurdepth.repair import failed
 from blurdepth.repair import repair as repair_samples
@@ -232,10 +231,13 @@ def snapshot(args: Namespace) -> Output:
 def finetune(args: Namespace) -> Output:
     """Queue a fine-tune."""
     workspace = open_workspace(args)
-    job = background.submit_finetune(workspace, args.version, args.base, args.preset, args.seed)
-    for finding in preflight(workspace, args.version, args.base, load_recipe(args.preset)).findings:
-        print(" ".join(filter(None, (finding.words, finding.mend))), file=sys.stderr)
+    job = background.submit_finetune(workspace, args.version, args.base, args.preset, args.seed, _tell_findings)
     return _job(workspace, job)
+
+
+def _tell_findings(found: Preflight) -> None:
+    for finding in found.findings:
+        print(" ".join(filter(None, (finding.words, finding.mend))), file=sys.stderr)
 
 
 def jobs(args: Namespace) -> Output:

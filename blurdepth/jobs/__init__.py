@@ -21,6 +21,7 @@ from blurdepth.jobs.devices import devices
 from blurdepth.jobs.folders import job_folder, log_tail
 from blurdepth.jobs.settings import (
     Settings,
+    Tell,
     evaluate_settings,
     export_settings,
     finetune_settings,
@@ -52,13 +53,17 @@ __all__ = [
 ]
 
 
-def submit_finetune(workspace: Workspace, version: str, base: str, preset: str, seed: int = 0) -> Job:
+def submit_finetune(
+    workspace: Workspace, version: str, base: str, preset: str, seed: int = 0, tell: Tell = lambda _: None
+) -> Job:
     """Queue a fine-tune, and see to it that a worker runs; nothing is queued if this raises.
+
+    `tell` is told what was looked at before.
 
     Raises:
         BlurdepthError: see `finetune_settings`.
     """
-    return _submit(workspace, "finetune", finetune_settings(workspace, version, base, preset, seed))
+    return _submit(workspace, "finetune", finetune_settings(workspace, version, base, preset, seed, tell))
 
 
 def submit_generate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ from blurdepth.diffusion import DiffusionModels, PaintSettings
 from blurdepth.errors import InputError, NotFoundError
 from blurdepth.estimators import BUNDLED, lasting_name
 from blurdepth.generation import GenerationRequest
-from blurdepth.preflight import preflight
+from blurdepth.preflight import Preflight, preflight
 from blurdepth.recipe import load_recipe
 from blurdepth.store.records import BookEntry
 from blurdepth.workspace import Workspace
 
 Settings = dict[str, Any]
+Tell = Callable[[Preflight], None]
 
 
-def finetune_settings(workspace: Workspace, version: str, base: str, preset: str, seed: int) -> Settings:
+def finetune_settings(workspace: Workspace, version: str, base: str, preset: str, seed: int, tell: Tell) -> Settings:
     """The recipe itself, and a name of the base that doesn't depend on the working folder: what becomes of the preset's
     file later makes no difference.
 
@@ -33,7 +34,9 @@ def finetune_settings(workspace: Workspace, version: str, base: str, preset: str
     recipe = replace(load_recipe(preset), seed=seed)
     workspace.training_samples(version, recipe.split, recipe.val_share, recipe.seed)
     model = lasting_name(workspace.resolve_model(base))
-    preflight(workspace, version, base, recipe).refuse()
+    found = preflight(workspace, version, base, recipe)
+    found.refuse()
+    tell(found)
     return {
         "version": version,
         "base": model if os.path.isdir(os.path.expanduser(base)) else base,
