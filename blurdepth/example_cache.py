@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.depth import Map
+from blurdepth.errors import StorageError
+from blurdepth.files import write_atomically
 from blurdepth.images import Rgb
 from blurdepth.metrics import Regions
 
@@ -72,7 +74,7 @@ class ExampleCache:
         try:
             return Example(*(np.load(path, mmap_mode="r", allow_pickle=False) for path in self._paths(index)))
         except (OSError, ValueError, EOFError):
-            return None  # it isn't kept, or a power cut left half or nothing of it: it is made again
+            return None  # it isn't kept, or is damaged: it is made again
 
     def _write(self, index: int, example: Example) -> None:
         if self._folder is None:
@@ -83,19 +85,18 @@ class ExampleCache:
                 return
             parts: list[NDArray[Any]] = [example.rgb, example.inverse_depth, example.regions]
             for path, part in zip(self._paths(index), parts, strict=True):
-                _put(path, part)
-        except OSError:
+                # The disk has it before its name appears. Not every file system keeps that order by itself: a power
+                # cut could leave a file of the right size that holds zeros, which nobody would notice when it is
+                # read. To check each file at its first use would read all of it, where a crop is all that is needed.
+                write_atomically(path, _npy(part))
+        except (OSError, StorageError):
             return  # a cache that can't be written only costs time
 
 
-def _put(path: Path, values: NDArray[Any]) -> None:
-    """Whole or not at all; lost with the machine's power, which only costs time."""
-    part = path.with_name(f".part-{uuid.uuid4().hex}.npy")
-    try:
-        np.save(part, np.ascontiguousarray(values), allow_pickle=False)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _npy(values: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(values), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _free_memory_share() -> int:

@@ -1,8 +1,10 @@
 """Examples that are kept in memory and on disk."""
 
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from blurdepth.example_cache import Example, ExampleCache
 
@@ -45,6 +47,27 @@ def test_what_is_on_disk_is_found_by_the_next_run_and_half_of_it_is_made_anew(tm
     fresh = ExampleCache(tmp_path, memory_bytes=0)
     assert all(same(make_once(fresh, index, made), example(index)) for index in range(3))
     assert made == [0, 1, 2, 1, 2]
+
+
+def test_the_disk_has_each_file_before_its_name_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[int] = []
+    to_disk = os.fsync
+
+    def watched(file: int) -> None:
+        to_disk(file)
+        named.append(len(list(tmp_path.glob("0-*.npy"))))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    make_once(ExampleCache(tmp_path, memory_bytes=0), 0, [])
+    assert named == [0, 1, 2]
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"in the way of a folder")
+    made: list[int] = []
+    cache = ExampleCache(tmp_path / "file" / "cache", memory_bytes=0)
+    assert all(same(make_once(cache, 1, made), example(1)) for _ in range(2))
+    assert made == [1, 1]
 
 
 def test_without_room_an_example_is_made_each_time() -> None:
