@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from argparse import Namespace
@@ -10,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from blurdepth.cli.commands import open_workspace
-from blurdepth.recipe import load_recipe
+from blurdepth.processes import join_processes
+from blurdepth.recipe import Recipe, load_recipe
 from blurdepth.trackers import Tracker, open_tracker
 
 if TYPE_CHECKING:
@@ -27,16 +27,25 @@ def train(args: Namespace) -> tuple[dict[str, Any], str]:
     recipe = replace(load_recipe(args.preset), seed=args.seed)
     samples = workspace.training_samples(args.version, recipe.split, recipe.val_share, recipe.seed)
     provenance = workspace.training_provenance(args.version, args.base, recipe.name)
-    first = os.environ.get("RANK", "0") == "0"
-    named = args.tracker and first
-    tracker = open_tracker(args.tracker, f"blurdepth-{args.out.name}", args.out, recipe.as_dict()) if named else None
-    control = _Console(tracker)
     base = workspace.resolve_model(args.base)
-    outcome = finetune(base, samples, recipe, args.out, control, provenance=provenance)
-    if tracker:
-        tracker.finish()
+    tracker = _tracker(args, recipe)
+    try:
+        outcome = finetune(base, samples, recipe, args.out, _Console(tracker), provenance=provenance)
+    finally:
+        if tracker:
+            tracker.finish()
     result = {"status": outcome.status, "checkpoint": str(outcome.checkpoint or ""), "metrics": outcome.metrics}
     return result, f"{outcome.status}: {outcome.checkpoint}"
+
+
+def _tracker(args: Namespace, recipe: Recipe) -> Tracker | None:
+    """The tracker that was asked for, of the first process alone."""
+    if not args.tracker:
+        return None
+    # Before accelerate lets them meet: it would have them wait for each other less long.
+    if not join_processes().first:
+        return None
+    return open_tracker(args.tracker, f"blurdepth-{args.out.name}", args.out, recipe.as_dict())
 
 
 class _Console:
