@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from blurdepth.depth import DepthKind
 from blurdepth.errors import InputError
-from blurdepth.losses import Total, alone, gradient_loss, silog_loss, ssi_loss
+from blurdepth.losses import Total, alone, silog_loss, ssi_gradient_loss
 from blurdepth.processes import Processes
 from blurdepth.recipe import Recipe
 from blurdepth.training_data import Batch
@@ -132,8 +132,7 @@ def training_loss(recipe: Recipe, kind: DepthKind, prediction: Tensor, batch: Ba
     if kind == "depth_m":
         prediction = 1 / prediction.clamp(min=1e-3)
     if recipe.loss == "ssi+gradient":
-        edges = gradient_loss(prediction, target, weight, total)
-        return ssi_loss(prediction, target, weight, total) + recipe.gradient_weight * edges
+        return ssi_gradient_loss(prediction, target, weight, recipe.gradient_weight, total)
     weight = weight * (target > 0)
     if kind == "affine_inverse_depth":
         target = target / (target * (weight > 0)).amax((1, 2), keepdim=True).clamp(min=1e-6)
