@@ -226,13 +226,21 @@ def _look_at_split(samples: Sequence[Sample], recipe: Recipe) -> tuple[Counts | 
     measured = "val" if number["val"] else "train"
     sharp = len(frames["train"]) if recipe.include_sharp else 0
     counts = Counts(number["train"] + sharp, number[measured] + len(frames[measured]))
-    words = f"{number['train']} samples to train on, {number['val']} held out."
+    words = f"{number['train']} samples to train on, {number['val']} held out"
+    words += _on_which(number["val"], frames["train"] & frames["val"])
     if number["train"] < MIN_TRAIN:
         return counts, Finding("warn", words, f"Accept more: below {MIN_TRAIN} it learns them by heart.")
     if number["val"] < MIN_VAL:
         mend = f"Accept more, or hold more out: with fewer than {MIN_VAL} the best epoch is chosen by chance."
         return counts, Finding("warn", words, mend)
     return counts, Finding("ok", words)
+
+
+def _on_which(held_out: int, shared: set[str]) -> str:
+    """What the measurement will be worth, where it is less than it could be."""
+    if not held_out:
+        return ": it is measured on what it was trained on."
+    return ", of frames that it is trained on too." if shared else "."
 
 
 def _look_at_balance(samples: Sequence[Sample]) -> list[Finding]:

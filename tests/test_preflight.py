@@ -80,6 +80,7 @@ def test_a_good_version_is_told_to_be_good(tmp_path: Path) -> None:
         (2, 3, {}, "6 samples of 2 frames. Add variants of other frames"),
         (2, 3, {}, "3 samples to train on, 3 held out. Accept more: below 20"),
         (6, 4, {}, "20 samples to train on, 4 held out. Accept more, or hold more out"),
+        (1, 4, {}, "3 samples to train on, 1 held out, of frames that it is trained on too."),
         (6, 4, {"weather": ({"rain": 0.5, "low_light": 0.9},)}, "24 of 24 samples are of one condition: low light."),
         (6, 4, {}, "24 of 24 samples are of one condition: clear day."),
         (6, 4, {"moving": 0.004}, "On average 0.4 % of a picture's pixels are blurred."),
@@ -104,6 +105,7 @@ def test_too_few_samples_are_refused_when_submitted(tmp_path: Path) -> None:
     assert workspace.store.jobs.jobs() == []
     one = preflight(workspace, "v1", "bundled", replace(load_recipe("quick"), val_share=0.0))
     assert one.severity == "warn"
+    assert "1 samples to train on, 0 held out: it is measured on what it was trained on." in words(one, "warn")
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
