@@ -183,11 +183,11 @@ def test_a_frozen_encoder_and_checkpointing_take_less_memory_and_examples_take_d
     counts = Counts(1000, 100)
     slow = [estimate_seconds(BASE_PARAMETERS, each, counts, "cpu")[1] for each in (frozen, whole, saving)]
     assert slow == sorted(slow)
-    # A million images that cover 518 x 518 in 8 bytes a pixel are 2.1 TB.
-    sizes = [(1036, 1036)] * 1_000_000
-    assert 1.5e12 < cache_bytes(sizes, (518, 518), 10**13) < 2.2e12
-    assert cache_bytes(sizes, (518, 518), 6 * 2**30) == 2**30 and cache_bytes(sizes, (518, 518), 10**9) == 0
-    assert cache_bytes(sizes[:5], (518, 518), 10**13) == 0
+    # Ten thousand images that cover 5180 x 5180 in 8 bytes a pixel are 2.1 TB.
+    crop, sizes = (5180, 5180), [(2590, 2590)] * 10_000
+    assert 1.5e12 < cache_bytes(sizes, crop, 10**13) < 2.2e12
+    assert cache_bytes(sizes, crop, 6 * 2**30) == 2**30 and cache_bytes(sizes, crop, 10**9) == 0
+    assert cache_bytes(sizes[:1], crop, 10**13) == 0
     told = _look_at_disk(2**62, 0, tmp_path, 2**62)
     assert told.severity == "warn" and "of it for examples that memory has no room for" in told.words
 
