@@ -5,14 +5,16 @@ Neither is a dependency: both ask for torchvision and more. Only the packages th
 installed torch, `pip install lpips torchmetrics` and `pip install --no-deps euler-eval==2.30.0`.
 
 Random depths, from nearly right to wholly wrong, and the bundled model's own predictions of two rendered streets are
-measured by all. Ends with status 1 if a metric that both have differs by more than 1e-5 of the larger of 1 and its
-value.
+measured by all; so are pairs of a prediction and a measured depth that you have, such as of a depth camera or a lidar:
+`--pairs DIR` reads its .npz files, each with the arrays "prediction" (H, W) float32, inverse depth of unknown scale and
+shift, and "depth_m" (H, W), 0, infinite or NaN where it is unknown. Ends with status 1 if a metric that both have
+differs by more than 1e-5 of the larger of 1 and its value.
 
 By definition: depth-estimation has no log10 and no SILog, and its means run in float32. The silog among euler-eval's
 standard metrics is our silog_100 before the times 100; our silog, with lambda = 0.5, is compared to its function with a
 weight.
 
-usage: python benchmarks/metrics.py [--pictures 20] [--json]
+usage: python benchmarks/metrics.py [--pictures 20] [--pairs DIR] [--json]
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from blurdepth.metrics import depth_metrics
 from blurdepth.streets import make_street, photograph, render
 
 BOUND = 1e-5
+FARTHEST_M = 80
 Pair = tuple[Map, Map, Mask]
 """Prediction and target in metres, and what counts."""
 
@@ -53,16 +56,30 @@ def random_pairs(count: int) -> Iterator[Pair]:
         yield np.clip(prediction, 1e-3, 80).astype(np.float32), target, mask
 
 
-def real_pairs() -> Iterator[Pair]:
+def rendered_pairs() -> Iterator[Pair]:
     """The bundled model on two rendered streets, aligned by least squares, up to 80 m."""
     estimator = load_estimator("bundled")
     for seed in range(2):
         street = make_street(seed, "crossing", "noon")
         seen = render(street, 621, 188)
-        mask = seen.inverse_depth > 1 / 80
         predicted = estimator.predict_inverse(photograph(street, seen.linear))
-        aligned = fit_affine(predicted, seen.inverse_depth, mask).apply(predicted)
-        yield inverse_to_depth_m(aligned), inverse_to_depth_m(seen.inverse_depth), mask
+        yield aligned_pair(predicted, inverse_to_depth_m(seen.inverse_depth), seen.inverse_depth > 1 / FARTHEST_M)
+
+
+def measured_pairs(folder: Path) -> Iterator[Pair]:
+    """Those in the .npz files of a folder, aligned by least squares, up to 80 m."""
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path, allow_pickle=False) as arrays:
+            predicted, depth_m = (arrays[name].astype(np.float32) for name in ("prediction", "depth_m"))
+        known = (depth_m > 0) & (depth_m < FARTHEST_M)
+        yield aligned_pair(predicted, np.where(known, depth_m, np.float32(0)), known)
+
+
+def aligned_pair(predicted: Map, depth_m: Map, mask: Mask) -> Pair:
+    """A predicted inverse depth of unknown scale and shift, laid on the depth by least squares in inverse depth."""
+    inverse_depth = np.divide(1, depth_m, out=np.zeros_like(depth_m), where=mask)
+    aligned = fit_affine(predicted, inverse_depth, mask).apply(predicted)
+    return inverse_to_depth_m(aligned), depth_m, mask
 
 
 def by_depth_estimation(pair: Pair) -> dict[str, float]:
@@ -106,12 +123,17 @@ def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=20, help="random ones")
+    parser.add_argument("--pairs", type=Path, metavar="DIR", help="predictions and measured depths of your own")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     present = [name for name in PACKAGES if importlib.util.find_spec(name) is not None]
     if not present:
         parser.error("neither package is installed: see --help for how to")
-    kinds = {"random": list(random_pairs(args.pictures)), "real": list(real_pairs())}
+    kinds = {"random": list(random_pairs(args.pictures)), "rendered": list(rendered_pairs())}
+    if args.pairs:
+        kinds["measured"] = list(measured_pairs(args.pairs))
+        if not kinds["measured"]:
+            parser.error(f"{args.pairs} holds no .npz files: see --help for what they are to hold")
     result: dict[str, Any] = {
         name: {kind: largest_gaps(name, pairs) for kind, pairs in kinds.items()} for name in present
     }

@@ -43,8 +43,7 @@ def ssi_loss(prediction: Tensor, target: Tensor, mask: Tensor, total: Total = al
     Source: Ranftl et al., "Towards Robust Monocular Depth Estimation" (TPAMI 2022), equations 1 to 4, with
     the residual's absolute value.
     """
-    residual, weight = _residual(prediction, target, mask)
-    return _image_mean(_weighted_mean(residual.abs(), weight), weight, total)
+    return _mean_residual(*_residual(prediction, target, mask), total)
 
 
 def gradient_loss(prediction: Tensor, target: Tensor, mask: Tensor, total: Total = alone) -> Tensor:
@@ -64,12 +63,15 @@ def gradient_loss(prediction: Tensor, target: Tensor, mask: Tensor, total: Total
 
     Source: Ranftl et al., "Towards Robust Monocular Depth Estimation" (TPAMI 2022), equation 11.
     """
+    return _residual_steps(*_residual(prediction, target, mask), total)
+
+
+def ssi_gradient_loss(
+    prediction: Tensor, target: Tensor, mask: Tensor, gradient_weight: float, total: Total = alone
+) -> Tensor:
+    """`ssi_loss` plus `gradient_weight` times `gradient_loss`, aligned but once."""
     residual, weight = _residual(prediction, target, mask)
-    steps = residual.new_zeros(len(residual))
-    for scale in range(GRADIENT_SCALES):
-        step = 2**scale
-        steps = steps + _mean_step(residual[:, ::step, ::step], weight[:, ::step, ::step])
-    return _image_mean(steps, weight, total)
+    return _mean_residual(residual, weight, total) + gradient_weight * _residual_steps(residual, weight, total)
 
 
 def silog_loss(
@@ -139,6 +141,18 @@ def _residual(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor,
     # A flat target has no spread of its own; its level is the only unit left.
     spread = torch.maximum(spread, 1e-3 * _weighted_mean(target.abs(), weight)).clamp(min=1e-6)
     return (align(prediction, target, weight) - target) / spread[:, None, None], weight
+
+
+def _mean_residual(residual: Tensor, weight: Tensor, total: Total) -> Tensor:
+    return _image_mean(_weighted_mean(residual.abs(), weight), weight, total)
+
+
+def _residual_steps(residual: Tensor, weight: Tensor, total: Total) -> Tensor:
+    steps = residual.new_zeros(len(residual))
+    for scale in range(GRADIENT_SCALES):
+        step = 2**scale
+        steps = steps + _mean_step(residual[:, ::step, ::step], weight[:, ::step, ::step])
+    return _image_mean(steps, weight, total)
 
 
 def _clean(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

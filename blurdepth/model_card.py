@@ -34,6 +34,11 @@ GROUPS = {
 MADE_TARGETS_ABS_REL = 0.005
 """On sharp frames, a base that is closer to the targets than this has made them."""
 
+_CAVEATS = {
+    "training samples": "These are the samples it was trained on: on others it will do worse.",
+    "held-out variants of training frames": "It was trained on other variants of the same frames: on other frames it "
+    "will do worse.",
+}
 _GAP_PX = 6
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _KINDS = {
@@ -106,6 +111,16 @@ def shareable(notes: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(origin := notes.get("provenance"), Mapping) and "base" in origin:
         told["provenance"] = {**origin, "base": _told_name(str(origin["base"]))}
     return told
+
+
+def measured_on(metrics: Mapping[str, Any]) -> str:
+    """What the metrics of a fine-tune were measured on, and what that leaves open.
+
+    >>> measured_on({"validated_on": "training samples"})
+    'Measured on training samples. These are the samples it was trained on: on others it will do worse.'
+    """
+    on = str(metrics.get("validated_on", "unknown data"))
+    return " ".join(filter(None, (f"Measured on {on}.", _CAVEATS.get(on, ""))))
 
 
 def licence_of(base: str) -> str:
@@ -231,14 +246,12 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
     lines = [
         "## What it measures",
         "",
-        f"Measured on {plain(metrics.get('validated_on', 'unknown data'))}, base → fine-tuned (the weights of epoch"
+        f"{plain(measured_on(metrics))} Each cell is base → fine-tuned (the weights of epoch"
         f" {plain(metrics.get('best_epoch', 'unknown'))}), each prediction aligned to its target in inverse depth by"
         " least squares. ↓ lower is better, ↑ higher is better.",
         "",
         _table(["", *(GROUPS[group] for group in groups)], rows),
     ]
-    if metrics.get("validated_on") == "training samples":
-        lines += ["", "These are the samples it was trained on: on others it will do worse."]
     return "\n".join(lines)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from blurdepth import __version__
 from blurdepth.errors import BlurdepthError, InputError, ModelError
@@ -18,6 +19,7 @@ from blurdepth.model_card import CARD, card_text, shareable
 from blurdepth.workspace import Workspace
 
 _REASON_LENGTH = 160
+_CHUNK_BYTES = 2**20
 
 Contents = dict[str, Path | bytes]
 """Files by their names: where they lie, or what is in them."""
@@ -58,7 +60,7 @@ def checkpoint_contents(folder: Path) -> Contents:
 def copy_checkpoint(contents: Contents, out: Path, mark: str, on_file: OnFile | None = None) -> None:
     """Copy files to the folder `out`, or into the zip `out` if its name ends so: whole, or not at all.
 
-    The same copy made before is left as it is.
+    The same copy made before, byte by byte, is left as it is.
 
     Args:
         contents: by `checkpoint_contents`.
@@ -72,7 +74,7 @@ def copy_checkpoint(contents: Contents, out: Path, mark: str, on_file: OnFile | 
     """
     on_file = on_file or (lambda *_: None)
     if os.path.lexists(out):
-        if _sizes(out) != {name: _size(content) for name, content in contents.items()}:
+        if not _holds(out, contents):
             raise InputError(f"{out} exists and is something else: choose another place.")
         on_file(len(contents), len(contents))
         return
@@ -110,17 +112,26 @@ def _zip(contents: Contents, part: Path, folder: str, on_file: OnFile) -> None:
                 archive.writestr(f"{folder}/{name}", content)
 
 
-def _size(content: Path | bytes) -> int:
-    return content.stat().st_size if isinstance(content, Path) else len(content)
+def _holds(out: Path, contents: Contents) -> bool:
+    """Whether these files lie there, all of them and to the last byte: weights of other values have the same size."""
+    try:
+        if out.is_dir():
+            same = {path.name for path in out.iterdir()} == set(contents)
+            return same and all(_equals((out / name).open("rb"), content) for name, content in contents.items())
+        with zipfile.ZipFile(out) as archive:
+            named = {f"{out.stem}/{name}": content for name, content in contents.items()}
+            same = set(archive.namelist()) == set(named)
+            return same and all(_equals(archive.open(name), content) for name, content in named.items())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
-def _sizes(out: Path) -> dict[str, int]:
-    if out.is_dir():
-        return {path.name: path.stat().st_size for path in out.iterdir()}
-    if not zipfile.is_zipfile(out):
-        return {}
-    with zipfile.ZipFile(out) as archive:
-        return {each.filename.removeprefix(f"{out.stem}/"): each.file_size for each in archive.infolist()}
+def _equals(file: IO[bytes], content: Path | bytes) -> bool:
+    with file, content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as other:
+        while chunk := file.read(_CHUNK_BYTES):
+            if chunk != other.read(_CHUNK_BYTES):
+                return False
+        return not other.read(1)
 
 
 def _remove(part: Path) -> None:

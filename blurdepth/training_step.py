@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from blurdepth.depth import DepthKind
 from blurdepth.errors import InputError
-from blurdepth.losses import Total, alone, gradient_loss, silog_loss, ssi_loss
+from blurdepth.losses import Total, alone, silog_loss, ssi_gradient_loss
 from blurdepth.processes import Processes
 from blurdepth.recipe import Recipe
 from blurdepth.training_data import Batch
@@ -33,8 +33,12 @@ class Trainer:
         self.model, self._kind, self._recipe, self._processes = model, kind, recipe, processes
         self._precision = choose_precision(recipe, model.device)
         _prepare(model, recipe)
+        if not (groups := parameter_groups(model, recipe)):
+            raise InputError(
+                f"{type(model).__name__} is all encoder: with freeze_encoder nothing learns, leave it out."
+            )
         optimizer = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-        self.optimizer = optimizer(parameter_groups(model, recipe), lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.optimizer = optimizer(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
         # What is tiny in float16 becomes 0 unless it is scaled up; the other precisions don't need it.
         self.scaler = torch.amp.GradScaler(model.device.type, enabled=self._precision == torch.float16)
 
@@ -45,6 +49,8 @@ class Trainer:
             The loss of the whole batch. Where it is no number any more, nothing was learned.
         """
         self.model.train()
+        if self._recipe.freeze_encoder and (encoder := encoder_of(self.model)) is not None:
+            encoder.eval()  # frozen, it is to work as it will later, without dropout
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)
@@ -132,8 +138,7 @@ def training_loss(recipe: Recipe, kind: DepthKind, prediction: Tensor, batch: Ba
     if kind == "depth_m":
         prediction = 1 / prediction.clamp(min=1e-3)
     if recipe.loss == "ssi+gradient":
-        edges = gradient_loss(prediction, target, weight, total)
-        return ssi_loss(prediction, target, weight, total) + recipe.gradient_weight * edges
+        return ssi_gradient_loss(prediction, target, weight, recipe.gradient_weight, total)
     weight = weight * (target > 0)
     if kind == "affine_inverse_depth":
         target = target / (target * (weight > 0)).amax((1, 2), keepdim=True).clamp(min=1e-6)

@@ -288,8 +288,9 @@ class Workspace:
 
     def training_provenance(self, version_id: str, base: str, preset: str) -> dict[str, str]:
         """Where a fine-tune comes from, for its checkpoint."""
-        manifest = self.store.versions.version(version_id).manifest
-        return {"dataset_version": version_id, "dataset_manifest": manifest, "base": base, "preset": preset}
+        version = self.store.versions.version(version_id)
+        data = {"dataset_version": version_id, "dataset_manifest": version.manifest, "dataset_note": version.note}
+        return {**data, "base": base, "preset": preset}
 
     def thumbnail(self, picture: str) -> Path:
         """A small copy of a picture, made once."""

@@ -35,7 +35,7 @@ import blurdepth
 from blurdepth.depth import fit_affine
 from blurdepth.estimators import load_estimator
 from blurdepth.images import Rgb
-from blurdepth.losses import gradient_loss, ssi_loss
+from blurdepth.losses import ssi_gradient_loss
 from blurdepth.metrics import mean_metrics, relative_metrics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -175,8 +175,7 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, pa
     pixels, target = batch_at(step, paths, recipe)
     predicted = model(pixels.contiguous(memory_format=torch.channels_last)).predicted_depth
     mask = torch.ones_like(target)
-    loss = ssi_loss(predicted, target, mask)
-    loss = loss + recipe.gradient_weight * gradient_loss(predicted, target, mask)
+    loss = ssi_gradient_loss(predicted, target, mask, recipe.gradient_weight)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -25,7 +25,7 @@ ORDER = [
     ["setups"],
     ["store", "dataset", "losses", "processes", "example_cache"],
     ["recipe", "trackers", "model_card"],
-    ["training_data"],
+    ["training_data", "training_cost"],
     ["training_step", "validation"],
     ["training_state"],
     ["finetune"],

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from blurdepth.losses import gradient_loss, silog_loss, ssi_loss
+from blurdepth.losses import gradient_loss, silog_loss, ssi_gradient_loss, ssi_loss
 
 LOSSES = [ssi_loss, gradient_loss, silog_loss]
 
@@ -44,6 +44,17 @@ def test_ssi_is_the_least_squares_residual_of_numpy() -> None:
         (scale, shift), *_ = np.linalg.lstsq(np.stack([p, np.ones_like(p)], 1), t, rcond=None)
         expected.append(np.abs(scale * p + shift - t).mean() / np.abs(t - t.mean()).mean())
     assert ssi_loss(prediction, target, mask) == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_both_parts_aligned_once_are_their_sum_to_the_bit() -> None:
+    prediction, target, mask = example()
+    whole, parts = prediction.clone().requires_grad_(), prediction.clone().requires_grad_()
+    together = ssi_gradient_loss(whole, target, mask, 0.5)
+    apart = ssi_loss(parts, target, mask) + 0.5 * gradient_loss(parts, target, mask)
+    assert torch.equal(together, apart)
+    together.backward()
+    apart.backward()
+    torch.testing.assert_close(whole.grad, parts.grad, rtol=1e-5, atol=1e-9)
 
 
 def test_a_mirrored_prediction_costs_more_than_a_flat_one() -> None:

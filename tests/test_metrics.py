@@ -1,10 +1,13 @@
 """The metrics, whole and by region."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.metrics import measured_pairs
 from blurdepth.depth import Affine, Map
 from blurdepth.errors import InputError
 from blurdepth.metrics import (
@@ -131,3 +134,15 @@ def test_what_can_not_be_measured_is_refused() -> None:
 def test_each_image_weighs_the_same() -> None:
     assert mean_metrics([{"a": 1.0, "b": 0.0}, {"a": 2.0, "b": 4.0}]) == {"a": 1.5, "b": 2.0}
     assert mean_metrics([]) == {}
+
+
+def test_the_benchmark_reads_measured_depths_with_holes(tmp_path: Path) -> None:
+    depth_m = np.linspace(1, 100, 600, dtype=np.float32).reshape(20, 30)
+    known = depth_m < 80
+    for row, hole in enumerate((0, np.inf, np.nan)):
+        depth_m[row], known[row] = hole, False
+    np.savez(tmp_path / "lidar.npz", prediction=7 / np.where(known, depth_m, 1) - 3, depth_m=depth_m)
+    ((predicted, target, mask),) = measured_pairs(tmp_path)
+    assert np.array_equal(mask, known)
+    np.testing.assert_allclose(predicted[mask], depth_m[mask], rtol=1e-4)
+    assert np.array_equal(target[mask], depth_m[mask]) and np.isfinite(target).all()

@@ -32,6 +32,7 @@ from blurdepth.model_card import (
     write_card,
 )
 from blurdepth.recipe import Recipe, load_recipe, recipe_from_dict
+from blurdepth.workspace import NewSample, Workspace
 
 HEIGHT, WIDTH = 72, 112
 RECIPE = replace(load_recipe("quick"), epochs=1, batch=2, crop=(56, 84), warmup_steps=0, lr=1e-3, lr_min=1e-4)
@@ -171,6 +172,18 @@ def test_names_that_people_gave_stay_text(text: str, tmp_path: Path) -> None:
     assert not re.search(r"(?<!\\)<img", card.split("```toml")[0])
     assert "\n# <img" not in card and "\n---\nlicense" not in card
     assert card.count("\n```") == 4, "no fence is opened or closed by a name"
+
+
+def test_the_note_of_a_dataset_version_stands_in_the_card_as_text(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    frame = workspace.add_frame(encode_png(scene(0)[0]), "street.png")
+    _, target, regions = scene(0)
+    workspace.keep_sample(NewSample("s", frame.id, scene(0)[0], target, target, regions, {}, {}))
+    workspace.store.samples.decide(["s"], "accept")
+    workspace.store.versions.snapshot("rain <b>only</b>\n# [me](http://x)")
+    origin = workspace.training_provenance("v1", "bundled", "quick")
+    assert "- note: rain \\<b\\>only\\</b\\> \\# \\[me\\]\\(http\\://x\\)\n" in card_text({"provenance": origin})
+    assert "- note" not in card_text({"provenance": {**origin, "dataset_note": ""}})
 
 
 @given(st.text())

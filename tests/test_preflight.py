@@ -17,18 +17,9 @@ from blurdepth import jobs
 from blurdepth.cli import main
 from blurdepth.errors import InputError, ModelError, NotFoundError
 from blurdepth.estimators import BASE, SMALL
-from blurdepth.preflight import (
-    Counts,
-    Finding,
-    Preflight,
-    _look_at_disk,
-    _look_at_memory,
-    disk_bytes,
-    estimate_seconds,
-    memory_bytes,
-    preflight,
-)
+from blurdepth.preflight import Finding, Preflight, _look_at_disk, _look_at_memory, preflight
 from blurdepth.recipe import load_recipe
+from blurdepth.training_cost import Counts, cache_bytes, disk_bytes, estimate_seconds, memory_bytes
 from blurdepth.workspace import NewSample, Workspace
 from tests.conftest import street_frame
 
@@ -37,11 +28,18 @@ HOUR, DAY = 3600, 86400
 
 
 def filled(
-    folder: Path, frames: int, variants: int, *, weather: Sequence[dict[str, float]] = ({},), moving: float = 0.3
+    folder: Path,
+    frames: int,
+    variants: int,
+    *,
+    weather: Sequence[dict[str, float]] = ({},),
+    moving: float = 0.3,
+    regions: Any = None,
 ) -> Workspace:
     """A data folder with version v1 of that many frames and variants of each."""
     workspace = Workspace(folder)
-    still, regions = np.zeros((64, 64), np.float32), np.zeros((64, 64), np.uint8)
+    still = np.zeros((64, 64), np.float32)
+    regions = np.zeros((64, 64), np.uint8) if regions is None else regions
     ids = []
     for number in range(frames):
         frame = workspace.add_frame(street_frame(number), f"{number}.png")
@@ -80,6 +78,7 @@ def test_a_good_version_is_told_to_be_good(tmp_path: Path) -> None:
         (2, 3, {}, "6 samples of 2 frames. Add variants of other frames"),
         (2, 3, {}, "3 samples to train on, 3 held out. Accept more: below 20"),
         (6, 4, {}, "20 samples to train on, 4 held out. Accept more, or hold more out"),
+        (1, 4, {}, "3 samples to train on, 1 held out, of frames that it is trained on too."),
         (6, 4, {"weather": ({"rain": 0.5, "low_light": 0.9},)}, "24 of 24 samples are of one condition: low light."),
         (6, 4, {}, "24 of 24 samples are of one condition: clear day."),
         (6, 4, {"moving": 0.004}, "On average 0.4 % of a picture's pixels are blurred."),
@@ -104,6 +103,7 @@ def test_too_few_samples_are_refused_when_submitted(tmp_path: Path) -> None:
     assert workspace.store.jobs.jobs() == []
     one = preflight(workspace, "v1", "bundled", replace(load_recipe("quick"), val_share=0.0))
     assert one.severity == "warn"
+    assert "1 samples to train on, 0 held out: it is measured on what it was trained on." in words(one, "warn")
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
@@ -149,6 +149,47 @@ def test_a_full_disk_stops_and_little_memory_warns(tmp_path: Path) -> None:
     assert _look_at_memory(10**9, 2 * 10**9, "cuda").severity == "ok"
     with pytest.raises(InputError, match=r"Takes up to .* Free some space"):
         Preflight((Finding("ok", "fine"), _look_at_disk(2**62, 0, tmp_path))).refuse()
+
+
+@pytest.mark.parametrize(
+    ("weights", "kinds", "sharp", "said"),
+    [
+        ((2.0, 2.0, 2.0), (0, 1, 2), True, "region_weights = [2.0, 2.0, 2.0] has no effect: all are alike."),
+        ((0.0, 1.0, 1.0), (0, 1, 2), True, "leaves nothing to learn from sharp frames: they are static all over."),
+        ((1.0, 1.0, 5.0), (0, 1), True, "has no effect: the samples have static and blurred pixels only."),
+        ((1.0, 2.0, 2.0), (1, 2), False, "has no effect: the samples have blurred and mixed pixels only."),
+        ((0.0, 0.0, 1.0), (0, 1), False, "leaves nothing to learn from: the samples have static and blurred pixels"),
+        ((1.0, 2.0, 2.0), (1, 2), True, ""),
+        ((0.0, 1.0, 1.0), (0, 1, 2), False, ""),
+    ],
+)
+def test_weights_that_do_nothing_or_leave_nothing_are_told(
+    tmp_path: Path, weights: tuple[float, float, float], kinds: tuple[int, ...], sharp: bool, said: str
+) -> None:
+    regions = np.resize(np.array(kinds, np.uint8), (64, 64))
+    workspace = filled(tmp_path, 2, 2, regions=regions)
+    recipe = replace(load_recipe("quick"), region_weights=weights, include_sharp=sharp)
+    told = words(preflight(workspace, "v1", "bundled", recipe), "warn")
+    assert said in told and ("region_weights" in told) == bool(said)
+
+
+def test_a_frozen_encoder_and_checkpointing_take_less_memory_and_examples_take_disk(tmp_path: Path) -> None:
+    """Above the weights, a step of the paper's model at 518 x 518 took 0.74 GB with a frozen encoder, else 2.5 GB."""
+    whole = replace(load_recipe("paper"), batch=1)
+    frozen, saving = replace(whole, freeze_encoder=True), replace(whole, checkpointing=True)
+    of_frozen, of_saving, of_whole = (memory_bytes(BASE_PARAMETERS, each, "cpu") for each in (frozen, saving, whole))
+    assert of_frozen - 5e8 - 4 * BASE_PARAMETERS == pytest.approx(0.742e9, rel=0.3)
+    assert of_frozen < 0.6 * of_whole and 0.6 * of_whole < of_saving < 0.9 * of_whole
+    counts = Counts(1000, 100)
+    slow = [estimate_seconds(BASE_PARAMETERS, each, counts, "cpu")[1] for each in (frozen, whole, saving)]
+    assert slow == sorted(slow)
+    # Ten thousand images that cover 5180 x 5180 in 8 bytes a pixel are 2.1 TB.
+    crop, sizes = (5180, 5180), [(2590, 2590)] * 10_000
+    assert 1.5e12 < cache_bytes(sizes, crop, 10**13) < 2.2e12
+    assert cache_bytes(sizes, crop, 6 * 2**30) == 2**30 and cache_bytes(sizes, crop, 10**9) == 0
+    assert cache_bytes(sizes[:1], crop, 10**13) == 0
+    told = _look_at_disk(2**62, 0, tmp_path, 2**62)
+    assert told.severity == "warn" and "of it for examples that memory has no room for" in told.words
 
 
 def test_times_are_those_that_were_measured() -> None:

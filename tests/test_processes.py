@@ -49,7 +49,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert old in text
         text = text.replace(old, new)
     path = tmp_path_factory.mktemp("recipe") / "small.toml"
-    path.write_text(text.replace("lr = 2e-5", "lr = 1e-3"))
+    path.write_text(text.replace("lr = 2e-5", "lr = 3e-4"))
     return path
 
 
@@ -103,7 +103,9 @@ def test_two_processes_by_accelerate_learn_what_one_learns(
     if loss != "ssi+gradient":
         single = tmp_path / "single"
         finish(command(data, tiny_model, own, single))
-    finish([*LAUNCH, *command(data, tiny_model, own, tmp_path / "two")])
+    drawn = ["--tracker", "tensorboard"]
+    finish([*LAUNCH, *command(data, tiny_model, own, tmp_path / "two"), *drawn])
+    assert len(list((tmp_path / "two" / "blurdepth-two").glob("events.*"))) == 1, "one process alone draws"
     assert (notes(single)["processes"], notes(tmp_path / "two")["processes"]) == (1, 2)
     first, second = notes(single)["history"], notes(tmp_path / "two")["history"]
     assert [row["step"] for row in first] == [row["step"] for row in second]

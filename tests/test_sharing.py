@@ -193,6 +193,23 @@ def test_a_zip_holds_a_model_that_can_be_loaded(workspace: Workspace, tmp_path: 
     assert first.revision == second.revision
 
 
+@pytest.mark.parametrize("name", ["out", "out.zip"])
+def test_weights_of_the_same_size_are_not_taken_for_the_same(workspace: Workspace, tmp_path: Path, name: str) -> None:
+    weights, out = checkpoint_folder(workspace, "j1") / "model.safetensors", tmp_path / name
+    copy_checkpoint(checkpoint_contents(weights.parent), out, "x")
+    made, before = out.stat().st_mtime_ns, weights.stat()
+    copy_checkpoint(checkpoint_contents(weights.parent), out, "x")
+    assert out.stat().st_mtime_ns == made, "the same is left as it is"
+    data = weights.read_bytes()
+    weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(InputError, match="exists and is something else"):
+        copy_checkpoint(checkpoint_contents(weights.parent), out, "x")
+    (tmp_path / "half.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match="exists and is something else"):
+        copy_checkpoint(checkpoint_contents(weights.parent), tmp_path / "half.zip", "x")
+
+
 def test_a_zip_that_cannot_be_written_leaves_nothing(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no checkpoint"):
         checkpoint_folder(workspace, "j2")

@@ -66,6 +66,31 @@ def test_a_frozen_encoder_stays_and_the_head_learns(base: Path) -> None:
     assert [group["factor"] for group in trained.optimizer.param_groups] == [1.0]  # quick's head has the same rate
 
 
+def test_a_frozen_encoder_works_without_dropout(base: Path) -> None:
+    for frozen in (True, False):
+        trained = trainer(base, freeze_encoder=frozen)
+        encoder = encoder_of(trained.model)
+        assert encoder is not None
+        dropouts = [module for module in encoder.modules() if isinstance(module, torch.nn.Dropout)]
+        assert dropouts
+        for module in dropouts:
+            module.p = 0.5
+        losses = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            losses.append(trained.step(batch(), 0.0))
+        assert (losses[0] == losses[1]) == frozen
+        assert trained.model.head.training and encoder.training != frozen
+
+
+def test_a_model_without_a_head_cannot_have_its_encoder_frozen(base: Path) -> None:
+    estimator = load_estimator(str(base))
+    for part in (estimator.model.neck, estimator.model.head):
+        part.requires_grad_(False)
+    with pytest.raises(InputError, match="is all encoder: with freeze_encoder nothing learns"):
+        Trainer(estimator.model, estimator.kind, recipe(freeze_encoder=True), Processes())
+
+
 def test_checkpointing_gives_the_same_gradients(base: Path) -> None:
     plain, saving = trainer(base), trainer(base, checkpointing=True)
     assert saving.step(batch(), 1e-4) == pytest.approx(plain.step(batch(), 1e-4), rel=1e-6)

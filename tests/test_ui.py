@@ -145,6 +145,64 @@ def test_a_model_is_handed_out_once_for_each_state_of_it(tmp_path: Path) -> None
     assert second != first and [path.name for path in second.parent.iterdir()] == [first.name]
 
 
+WATCHED = """
+import sys
+from pathlib import Path
+import gradio as gr
+from blurdepth.jobs.folders import lock
+from blurdepth.ui.train import TrainTab
+from blurdepth.workspace import Workspace
+
+workspace = Workspace(Path(sys.argv[1]))
+with gr.Blocks():
+    tab = TrainTab(workspace)
+jobs = workspace.store.jobs
+asked = jobs.add("finetune", {"version": "v1", "base": "bundled", "preset": "quick"})
+held = lock(workspace, asked.id)
+held.acquire()
+job = jobs.claim(asked.id, 1, 1.0)
+seen = tab.show(job.id)[0]
+
+def look(visible=True):
+    global seen
+    given = tab.watch(job.id, seen, visible)
+    parts = ("seen", "card", "curves", "probes", "other_curves")
+    print(*(name for name in parts if given[tab.view.index(getattr(tab, name))] != gr.skip()))
+    seen = seen if given[0] == gr.skip() else given[0]
+
+look()
+jobs.progress(job, step=1, steps=9, activity="training")
+look(visible=False)
+look()
+jobs.progress(job, step=2, steps=9)
+jobs.add_points(job, 2, {"loss": 0.5})
+look()
+probes = workspace.folder / "jobs" / job.id / "probes"
+probes.mkdir(parents=True)
+for name in ("input-0.png", "0000-0.png"):
+    (probes / name).write_bytes(b"")
+jobs.progress(job, step=3, steps=9)
+jobs.add_points(job, 3, {"lr": 0.5})
+look()
+seen = ()
+look()
+"""
+
+
+def test_only_what_changed_is_sent_and_only_to_who_can_see_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WATCHED, str(tmp_path)]
+    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split("\n")[:-1] == [
+        "",
+        "",
+        "seen card",
+        "seen card curves",
+        "seen card probes other_curves",
+        "seen card curves probes other_curves",  # to a page that was reloaded
+    ]
+
+
 def test_a_chart_draws_each_curve_and_the_base_and_skips_what_is_no_number() -> None:
     made = line_chart("AbsRel", {"blurred": [(0, 0.3), (5, math.nan), (10, 0.2)], "empty": []}, ("base", 0.3))
     assert made.count("<polyline") == 1 and made.count("bd-level") == 2

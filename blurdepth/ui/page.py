@@ -19,7 +19,7 @@ from blurdepth.ui.curate import CurateTab
 from blurdepth.ui.dataset import DatasetTab
 from blurdepth.ui.generate import GenerateTab
 from blurdepth.ui.shared import ASSETS, LIGHT, told
-from blurdepth.ui.train import TrainTab
+from blurdepth.ui.train import IS_VISIBLE, TrainTab
 from blurdepth.workspace import Workspace
 
 _STATIC = Path(__file__).parent / "static"
@@ -105,7 +105,8 @@ class Page:
         loaded.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
         timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)
         timer.tick(self.header_now, None, self.header, **LIGHT)
-        timer.tick(told(self.train.watch), [self.train.job, self.train.seen], self.train.view, **LIGHT)
+        watched = [self.train.job, self.train.seen, self.train.visible]
+        timer.tick(told(self.train.watch), watched, self.train.view, js=IS_VISIBLE, **LIGHT)
         results = tab.results
         self.generate_tab.select(results.refresh, [results.shown, results.selected], results.variants, **LIGHT)
         for event in (self.generate.ended, *self.curate.decisions):

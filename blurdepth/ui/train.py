@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -10,6 +11,7 @@ import gradio as gr
 from blurdepth import jobs
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED
+from blurdepth.images import content_hash
 from blurdepth.recipe import PRESETS
 from blurdepth.store.records import RESUMABLE, UNFINISHED, Job
 from blurdepth.ui import html, job_words, watching
@@ -22,6 +24,8 @@ PRESET_WORDS = {
     "blur-aware": "20 epochs at full size, towards the depth of the whole exposure; wants a GPU",
     "paper": "120 epochs, towards the sharp frame's depth, as in the paper; wants a GPU",
 }
+# What a hidden tab would be sent is sent when it is opened.
+IS_VISIBLE = "(job, seen) => [job, seen, !document.hidden && !!document.querySelector('#job-card')?.offsetParent]"
 _LISTED = 50
 _NO_JOB = html.empty(
     "No fine-tune yet", "Choose a dataset version and press Start: it goes on when you close the page."
@@ -37,7 +41,8 @@ class TrainTab:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.seen = gr.State("")
+        self.seen = gr.State(())
+        self.visible = gr.Checkbox(True, visible=False)
         gr.Markdown("Fine-tune a depth model on what you accepted. It runs in the background and outlives this page.")
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
@@ -157,12 +162,11 @@ class TrainTab:
         found = self.workspace.store.jobs.jobs(limit=_LISTED)
         if not job_id or not found:
             off = gr.update(interactive=False)
-            return "", _NO_JOB, off, off, off, gr.update(visible=False), off, "", "", "", ""
+            return (), _NO_JOB, off, off, off, gr.update(visible=False), off, "", "", "", ""
         job = self.workspace.store.jobs.job(job_id)
         heeds = job.status in UNFINISHED and not job.stop_requested
         points = self.workspace.store.jobs.points(job_id)
-        return (
-            self._signature(job),
+        shown = (
             self.job_card(job),
             gr.update(interactive=heeds and job.status == "running" and not job.pause_requested),
             gr.update(interactive=job.status in RESUMABLE or (heeds and job.pause_requested)),
@@ -174,12 +178,23 @@ class TrainTab:
             watching.other_charts(points),
             job_words.table(found, self.workspace.store.jobs.queue()),
         )
+        return (self._signature(job), *(content_hash(repr(each).encode()) for each in shown)), *shown
 
-    def watch(self, job_id: str | None, seen: str) -> tuple[Any, ...]:
-        """What `show` gives if the job has moved since it was last shown; else nothing changes."""
-        if not job_id or self._signature(self.workspace.store.jobs.job(job_id)) == seen:
+    def watch(self, job_id: str | None, seen: Sequence[str], visible: bool) -> tuple[Any, ...]:
+        """What of `show` is new if the job has moved since it was last shown; nothing while nobody can see it.
+
+        Args:
+            job_id: of the job that is chosen.
+            seen: what `show` or this gave last: a key of the job's state, and one of each thing that stands there.
+            visible: whether the tab is the one that is open; see `IS_VISIBLE`.
+        """
+        if not visible or not job_id or [self._signature(self.workspace.store.jobs.job(job_id))] == list(seen[:1]):
             return tuple(gr.skip() for _ in self.view)
-        return self.show(job_id)
+        keys, *shown = self.show(job_id)
+        before = seen[1:] or [""] * len(shown)
+        return keys, *(
+            gr.skip() if key == old else each for key, old, each in zip(keys[1:], before, shown, strict=True)
+        )
 
     def _signature(self, job: Job) -> str:
         """Another one whenever there is something new to show."""

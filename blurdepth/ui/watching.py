@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from blurdepth.metrics import METRICS, MetricInfo
-from blurdepth.model_card import MADE_TARGETS_ABS_REL
+from blurdepth.model_card import MADE_TARGETS_ABS_REL, measured_on
 from blurdepth.store.records import Job
 from blurdepth.ui import html
 from blurdepth.ui.plots import line_chart
@@ -84,11 +84,9 @@ def gain(job: Job) -> str:
         for group in words
         if group in base and group in tuned
     ]
-    said = [html.table(("AbsRel, lower is better", "base → fine-tuned"), rows)]
+    said = [html.table(("AbsRel, lower is better", "base → fine-tuned"), rows), _note(measured_on(job.metrics))]
     if job.metrics.get("improved") is False:
-        said.append(
-            html.notice("It is not better than its base on held-out samples: accept more samples of more frames.")
-        )
+        said.append(html.notice("It is not better than its base there: accept more samples of more frames."))
     if job.metrics.get("sharp_worse"):
         said.append(html.notice("It has become worse on sharp frames by more than the recipe allows: look before use."))
     if job.metrics.get("ended_early"):
