@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "blurdepth"
 # Each room may import from rooms before it. Rooms on one line know nothing of each other.
 ORDER = [
-    ["errors"],
+    ["errors", "compiling"],
     ["images", "camera"],
     ["files", "depth"],
     ["metrics", "render", "blurcheck"],
