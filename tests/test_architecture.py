@@ -20,7 +20,7 @@ ORDER = [
     ["ground", "clips", "shutter", "inbetween"],
     ["exposure", "movers", "weather"],
     ["prompts", "streets", "bursts"],
-    ["pretrained", "generators"],
+    ["pretrained", "generators", "scenes"],
     ["estimators", "segmenters", "diffusion"],
     ["setups"],
     ["store", "dataset", "losses", "processes", "example_cache"],
