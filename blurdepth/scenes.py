@@ -23,7 +23,6 @@ from blurdepth.streets.scene import Street
 
 Map = NDArray[np.float32]
 TIMES = 16
-SHARP_SAMPLES = 2
 SCENE_KEYS = ("sharp_linear", "blur_linear", "depth_m", "mean_inverse_depth")
 MAX_SIDE_PX = 4096
 _STANDS_M, _TURNS_DEG = 0.02, 0.05
@@ -58,8 +57,8 @@ class Scene:
 def render_scene(seed: int, width: int, height: int) -> Scene:
     """Render the street of a seed.
 
-    The same seed and size give the same scene. Light, mean inverse depth and mover fraction are means over `TIMES`
-    moments of the exposure, each at another place in the pixel; depth and ids are those of the pixel's middle.
+    The same seed and size give the same scene. All of it is seen through the middle of each pixel: what nothing moves
+    is the same in the sharp and the blurred frame. What is told of the exposure is over `TIMES` moments.
 
     Raises:
         InputError: the size is not 1 to `MAX_SIDE_PX` pixels a side, or the seed is negative.
@@ -69,20 +68,19 @@ def render_scene(seed: int, width: int, height: int) -> Scene:
     if seed < 0:
         raise InputError(f"The seed is {seed}: give 0 or more.")
     street = make_street(seed)
-    middle, smooth = render(street, width, height), render(street, width, height, samples=SHARP_SAMPLES)
-    exposed = render_exposure(street, width, height, TIMES)
+    sharp, exposed = render(street, width, height), render_exposure(street, width, height, TIMES)
     with np.errstate(divide="ignore"):
-        depth_m = np.float32(1) / middle.inverse_depth
+        depth_m = np.float32(1) / sharp.inverse_depth
     return Scene(
-        smooth.linear,
+        sharp.linear,
         exposed.linear,
         depth_m,
-        middle.object_ids,
+        sharp.object_ids,
         exposed.inverse_depth,
         exposed.near,
         exposed.far,
         exposed.moving_share,
-        _meta(street, width, height, middle.object_ids),
+        _meta(street, width, height, sharp.object_ids),
     )
 
 

@@ -65,7 +65,7 @@ def render(street: Street, width: int, height: int, time: float = 0.0, samples: 
 def render_exposure(street: Street, width: int, height: int, times: int = 16) -> Rendering:
     """Cast the rays of one frame at `times` moments in the middle of equal parts of the exposure.
 
-    Each moment looks at another place in the pixel, so that edges are smooth where nothing moves.
+    Each ray goes through the middle of its pixel, so that what nothing moves is seen as in `render`.
 
     Args:
         street: from `make_street`.
@@ -79,18 +79,8 @@ def render_exposure(street: Street, width: int, height: int, times: int = 16) ->
     if times < 1:
         raise InputError(f"An exposure of {times} moments can't be rendered: give 1 or more.")
     moments = (np.arange(times) + 0.5) / times - 0.5
-    across, down = pixel_places(times)
-    return _cast(street, width, height, moments, SHUTTERS[street.motion.shutter](moments), across, down)
-
-
-def pixel_places(count: int) -> tuple[F64, F64]:
-    """`count` places in a pixel, -0.5 to 0.5, spread evenly whichever part of them is taken.
-
-    Source: the additive recurrence R2 (Roberts 2018), with the plastic number.
-    """
-    plastic = 1.32471795724474602596
-    steps = np.arange(1, count + 1)
-    return (0.5 + steps / plastic) % 1 - 0.5, (0.5 + steps / plastic**2) % 1 - 0.5
+    middle = np.zeros(times)
+    return _cast(street, width, height, moments, SHUTTERS[street.motion.shutter](moments), middle, middle)
 
 
 def _cast(street: Street, width: int, height: int, times: F64, weights: F64, across: F64, down: F64) -> Rendering:
