@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,15 @@ from blurdepth.depth import BLURRED, MIXED, STATIC, fit_affine
 from blurdepth.errors import InputError
 from blurdepth.estimators import NOTES, Estimator
 from blurdepth.files import write_atomically
-from blurdepth.images import Linear, Rgb, linear_to_srgb
+from blurdepth.images import Rgb, linear_to_srgb
 from blurdepth.metrics import METRICS, Regions, align, mean_metrics, metrics_by_region
 from blurdepth.render import Range, depth_range
+from blurdepth.scenes import read_scene
 from blurdepth.store.records import Sample
 from blurdepth.workspace import Workspace
 
 Map = NDArray[np.float32]
 RegionMetrics = dict[str, dict[str, float]]
-SCENE_KEYS = ("sharp_linear", "blur_linear", "depth_m", "mean_inverse_depth")
 BOOTSTRAPS = 1000
 
 
@@ -108,7 +107,7 @@ def benchmark_examples(workspace: Workspace, benchmark: str) -> Iterator[Example
         scenes = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not scenes:
             raise InputError(f"The folder {path} has no scenes (.npz): name another one, or a version such as v1.")
-        yield from map(_read_scene, scenes)
+        yield from map(_scene_example, scenes)
         return
     workspace.store.versions.version(benchmark)
     for sample in workspace.store.samples.samples_of_version(benchmark):
@@ -126,24 +125,16 @@ def sample_example(workspace: Workspace, sample: Sample) -> Example:
     return Example(sample.frame_id, picture, target, regions)
 
 
-def _read_scene(path: Path) -> Example:
-    try:
-        with np.load(path, allow_pickle=False) as scene:
-            sharp, blurred = (_srgb(scene[name]) for name in ("sharp_linear", "blur_linear"))
-            target = scene["mean_inverse_depth"].astype(np.float32)
-            depth_m = scene["depth_m"].astype(np.float32)
-    except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a scene ({error}): it needs {', '.join(SCENE_KEYS)}.") from error
+def _scene_example(path: Path) -> Example:
+    scene = read_scene(path)
+    sharp, blurred = linear_to_srgb(scene.sharp_linear), linear_to_srgb(scene.blur_linear)
+    target, depth_m = scene.mean_inverse_depth, scene.depth_m
     sharp_inverse = np.where(np.isfinite(depth_m), 1 / np.maximum(depth_m, 1e-3), 0)
     # Scenes hold no spread over the exposure: a mean that differs from the sharp depth by 5 % shows mixed depths.
     mixed = np.abs(target - sharp_inverse) > 0.05 * np.maximum(target, 1e-2)
     moved = np.abs(sharp.astype(np.int16) - blurred).max(axis=-1) > 15
     regions = np.where(mixed, MIXED, np.where(moved, BLURRED, STATIC)).astype(np.uint8)
     return Example(path.stem, blurred, target, regions)
-
-
-def _srgb(linear: Linear) -> Rgb:
-    return linear_to_srgb(linear.astype(np.float32))
 
 
 def measure_example(estimator: Estimator, example: Example) -> RegionMetrics:

@@ -13,14 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "blurdepth"
 # Each room may import from rooms before it. Rooms on one line know nothing of each other.
 ORDER = [
-    ["errors"],
+    ["errors", "compiling"],
     ["images", "camera"],
     ["files", "depth"],
     ["metrics", "render", "blurcheck"],
     ["ground", "clips", "shutter", "inbetween"],
     ["exposure", "movers", "weather"],
     ["prompts", "streets", "bursts"],
-    ["pretrained", "generators"],
+    ["pretrained", "generators", "scenes"],
     ["estimators", "segmenters", "diffusion"],
     ["setups"],
     ["store", "dataset", "losses", "processes", "example_cache"],

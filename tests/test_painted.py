@@ -116,7 +116,7 @@ def test_what_cannot_be_loaded_is_told_and_loses_nothing(workspace: Workspace, t
 
 
 def street_with_movers(workspace: Workspace) -> tuple[Frame, Setup]:
-    seen = render(make_street(4, "crossing", "noon"), 480, 160)
+    seen = render(make_street(5, "crossing", "noon"), 480, 160)
     frame = workspace.add_frame(encode_png(linear_to_srgb(np.clip(seen.linear, 0, 1))), "street.png")
     sizes = np.bincount(seen.object_ids.ravel(), minlength=256)
     largest = max(object_numbers(seen.object_ids), key=lambda number: int(sizes[number]))

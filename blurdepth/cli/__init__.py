@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_curation_commands(add)
     _add_job_commands(add)
     _add_sharing_commands(add)
+    _add_scene_commands(add)
     return parser
 
 
@@ -141,6 +142,16 @@ def _add_depth_commands(add: Any) -> None:
     place = evaluate.add_mutually_exclusive_group(required=True)
     place.add_argument("--out", type=Path, help="folder for the report")
     place.add_argument("--background", action="store_true", help="as a job, that keeps the report in its own folder")
+
+
+def _add_scene_commands(add: Any) -> None:
+    about = "render street scenes with exact truth, to measure models on"
+    scenes = _command(add, "scenes", commands.scenes, about, data=False)
+    scenes.add_argument("--out", type=Path, required=True, help="folder; scenes that it has already are kept")
+    scenes.add_argument("--count", type=int, default=20, help="how many, default 20")
+    scenes.add_argument("--seed", type=int, default=0, help="of the first; the others follow it")
+    scenes.add_argument("--width", type=int, default=640, help="pixels, default 640")
+    scenes.add_argument("--height", type=int, default=192, help="pixels, default 192")
 
 
 def _add_painting(generate: argparse.ArgumentParser) -> None:

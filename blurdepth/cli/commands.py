@@ -31,6 +31,7 @@ from blurdepth.render import depth_picture, depth_range
 from blurdepth.repair import failed
 from blurdepth.repair import repair as repair_samples
 from blurdepth.reports import job_report, sample_report
+from blurdepth.scenes import render_scenes
 from blurdepth.shutter import choose_shutter
 from blurdepth.store.records import BookEntry, Job
 from blurdepth.workspace import Workspace, default_data_folder
@@ -188,6 +189,17 @@ def burst(args: Namespace) -> Output:
     steps = blend_clip(workspace, clip, BlendRequest(shutter, args.align, args.model))
     made = [sample_report(workspace, step.sample) for step in steps if step.sample]
     return {"samples": made}, _sample_lines(made)
+
+
+def scenes(args: Namespace) -> Output:
+    """Render street scenes with exact truth."""
+    if args.count < 1:
+        raise InputError(f"{args.count} scenes were asked for: give 1 or more.")
+    started = time.perf_counter()
+    seeds = range(args.seed, args.seed + args.count)
+    paths = [str(path) for path in render_scenes(args.out, seeds, args.width, args.height)]
+    seconds = time.perf_counter() - started
+    return {"scenes": paths, "seconds": round(seconds, 3)}, f"{len(paths)} scenes in {args.out}, {seconds:.1f} s"
 
 
 def samples(args: Namespace) -> Output:

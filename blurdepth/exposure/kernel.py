@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from blurdepth.compiling import compiled, inlined
 from blurdepth.depth import CAP_M
 from blurdepth.exposure.arrays import (
     F32,
@@ -34,9 +35,7 @@ from blurdepth.exposure.sampling import (
     body_at,
     cast_ray,
     clamp,
-    compiled,
     depth_at,
-    inlined,
     light_left_at,
     mix,
     own_depth,

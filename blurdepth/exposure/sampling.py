@@ -1,54 +1,22 @@
-"""What the kernel is made of: the compiler's settings, rays, and samples of images; compiled into it.
+"""What the kernel is made of: rays, and samples of images; compiled into it.
 
 Imported with the kernel, when first needed, as numba is heavy.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numba
 import numpy as np
-import platformdirs
 
+from blurdepth.compiling import inlined
 from blurdepth.exposure.arrays import F32, F64, Cutouts, Lens
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 Corners = tuple[int, int, int, int]
 Shares = tuple[np.float32, np.float32, np.float32, np.float32]
 
 EPSILON = 1e-9
-
-
-def _cache_folder() -> Path:
-    """Where compiled code is kept: the user's cache, never beside the source.
-
-    numba looks at the age of the file of the function only that it loads, not of those compiled into it, so the folder
-    is named after what all of them say.
-    """
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    folder = Path(chosen) if chosen else platformdirs.user_cache_path("blurdepth") / "kernels"
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return folder / hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-
-
-numba.config.CACHE_DIR = str(_cache_folder())
-_OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    # Arrays are handed in, never made: then none of their references need be counted, which cost as much as the sums.
-    "_nrt": False,
-    "fastmath": {"nnan", "nsz", "arcp", "contract"},
-}
-compiled: Callable[[Function], Function] = numba.njit(**_OPTIONS)
-inlined: Callable[[Function], Function] = numba.njit(**_OPTIONS, forceinline=True)
 
 
 class Ray(NamedTuple):

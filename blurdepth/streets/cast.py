@@ -1,198 +1,132 @@
-"""Casting rays at shapes: from the camera, and from the sun for the shadows."""
+"""Meeting solids with rays, compiled: what is seen first, and whether anything stands before the sun."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from blurdepth.compiling import inlined
+from blurdepth.streets.noise import noise3
+from blurdepth.streets.scene import Surface
+from blurdepth.streets.solids import NEAR_M, SUN_CELL_M, SUN_SPAN_M, Lists, Solids, Sun
 
-from blurdepth.camera import Pinhole
-from blurdepth.streets.noise import value_noise
-from blurdepth.streets.scene import F32, Shape, Surface
-
-NEAR_M = 0.3
-Window = tuple[slice, slice]
-_CORNERS = np.array(list(product((0, 1), repeat=3)), np.float32)
+Point = tuple[float, float, float]
+NO_HIT = (math.inf, -1)
+_LEAVES = int(Surface.LEAVES)
+_SUN_CELLS = round(SUN_SPAN_M / SUN_CELL_M)
+_SHADOW_START_M = 0.02
 
 
-class View(Protocol):
-    """Rays in rows and columns: along each, a point is origin + distance * direction."""
-
-    shape: tuple[int, int]
-    forward: F32
-
-    def window(self, corners: F32) -> Window | None:
-        """The rows and columns that can meet a solid with these (8, 3) corners; None if none can."""
-
-    def rays(self, window: Window) -> tuple[F32, F32]:
-        """Origins and directions, (3, N) or (3, 1) each."""
+@inlined
+def to_local(solids: Solids, i: int, x: float, y: float, z: float) -> Point:
+    """A direction of the world in the axes of solid `i`."""
+    cos, sin = solids.turn[i, 0], solids.turn[i, 1]
+    return cos * x - sin * z, y, sin * x + cos * z
 
 
-class CameraView:
-    """A pinhole camera's rays; the distance along each is the depth z."""
-
-    def __init__(self, pinhole: Pinhole, position: F32, rotation: F32) -> None:
-        """Stand at `position` (3,), turned by `rotation` (3, 3) from camera to world axes."""
-        self.pinhole, self.position, self.rotation = pinhole, position, rotation
-        self.shape = (pinhole.height, pinhole.width)
-        self.forward = rotation[:, 2]
-        centre_x, centre_y = pinhole.centre_px
-        x = (np.arange(pinhole.width) - centre_x) / pinhole.focal_px
-        y = (np.arange(pinhole.height) - centre_y) / pinhole.focal_px
-        grid = np.stack([*np.meshgrid(x, y), np.ones(self.shape)])
-        self.directions = np.einsum("ij,jhw->ihw", rotation, grid).astype(np.float32)
-
-    def window(self, corners: F32) -> Window | None:
-        """See `View`."""
-        x, y, z = self.rotation.T @ (corners - self.position).T
-        if z.max() < NEAR_M:
-            return None
-        if z.min() < NEAR_M:
-            return slice(0, self.shape[0]), slice(0, self.shape[1])
-        (centre_x, centre_y), focal = self.pinhole.centre_px, self.pinhole.focal_px
-        return _clip(x / z * focal + centre_x, y / z * focal + centre_y, self.shape)
-
-    def rays(self, window: Window) -> tuple[F32, F32]:
-        """See `View`."""
-        return self.position[:, None], self.directions[:, *window].reshape(3, -1)
+@inlined
+def to_world(solids: Solids, i: int, x: float, y: float, z: float) -> Point:
+    """A direction in the axes of solid `i` in those of the world."""
+    cos, sin = solids.turn[i, 0], solids.turn[i, 1]
+    return cos * x + sin * z, y, cos * z - sin * x
 
 
-class SunView:
-    """Parallel rays from the sun over a square around the near street."""
-
-    SPAN_M = 110.0
-    BACK_M = 300.0
-
-    def __init__(self, sun: Sequence[float], side: int, middle_m: F32) -> None:
-        """`side` rays a side, over `SPAN_M` metres around `middle_m` (3,)."""
-        towards = np.array(sun, np.float32)
-        right = np.cross(towards, (0.0, 0.0, 1.0))
-        right /= np.linalg.norm(right)
-        self.axes = np.stack([right, np.cross(towards, right), -towards]).astype(np.float32)
-        self.forward = self.axes[2]
-        self.shape = (side, side)
-        self.scale = side / self.SPAN_M
-        self.offset = self.axes @ middle_m
-        steps = (np.arange(side, dtype=np.float32) + 0.5) / self.scale - self.SPAN_M / 2
-        u, v = np.meshgrid(steps + self.offset[0], steps + self.offset[1])
-        start = np.full_like(u, self.offset[2] - self.BACK_M)
-        self.origins = np.einsum("ji,jhw->ihw", self.axes, np.stack([u, v, start])).astype(np.float32)
-
-    def place(self, points: F32) -> F32:
-        """Column, row and distance of (3, N) world points."""
-        local = self.axes @ points - self.offset[:, None]
-        flat = (local[:2] + self.SPAN_M / 2) * self.scale - 0.5
-        return np.concatenate([flat, local[2:] + self.BACK_M])
-
-    def window(self, corners: F32) -> Window | None:
-        """See `View`."""
-        column, row, _ = self.place(corners.T)
-        return _clip(column, row, self.shape)
-
-    def rays(self, window: Window) -> tuple[F32, F32]:
-        """See `View`."""
-        return self.origins[:, *window].reshape(3, -1), self.axes[2][:, None]
-
-
-def _clip(x: Any, y: Any, shape: tuple[int, int]) -> Window | None:
-    left, right = max(math.floor(x.min()), 0), min(math.ceil(x.max()) + 1, shape[1])
-    top, bottom = max(math.floor(y.min()), 0), min(math.ceil(y.max()) + 1, shape[0])
-    return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
-
-
-@dataclass(frozen=True)
-class Hits:
-    """What each ray meets first.
-
-    Attributes:
-        distance: (H, W) float32 along the ray, inf for nothing.
-        shape: (H, W) int16 index of the shape, -1 for none.
-        face: (H, W) int8 index of its plane, -1 on an ellipsoid.
-    """
-
-    distance: F32
-    shape: NDArray[np.int16]
-    face: NDArray[np.int8]
-
-
-def cast(shapes: Sequence[Shape], places: F32, view: View) -> Hits:
-    """Meet every ray of `view` with every shape, each standing at its row of `places` (N, 3)."""
-    hits = Hits(
-        np.full(view.shape, np.inf, np.float32),
-        np.full(view.shape, -1, np.int16),
-        np.full(view.shape, -1, np.int8),
-    )
-    # From near to far, so that leaves that are hidden anyway need not be told from gaps.
-    for index in np.argsort(places @ view.forward, kind="stable"):
-        shape, place = shapes[index], places[index]
-        corners = shape.low + _CORNERS * (shape.high - shape.low)
-        turn = yaw_matrix(shape.yaw)
-        window = view.window(corners @ turn.T + place)
-        if window is None:
+@inlined
+def _meet_convex(solids: Solids, i: int, o: Point, d: Point, start: float) -> tuple[float, int]:
+    """Distance to where the ray enters the solid (inf for a miss), and by which of its planes."""
+    enter, leave, face = -math.inf, math.inf, -1
+    for row in range(solids.first[i], solids.first[i + 1]):
+        nx, ny, nz = solids.planes[row, 0], solids.planes[row, 1], solids.planes[row, 2]
+        along = nx * d[0] + ny * d[1] + nz * d[2]
+        room = solids.planes[row, 3] - (nx * o[0] + ny * o[1] + nz * o[2])
+        if abs(along) < 1e-12:
+            if room < 0:
+                return math.inf, -1
             continue
-        origin, direction = view.rays(window)
-        local = turn.T @ (origin - place[:, None]), turn.T @ direction
-        known = hits.distance[window]
-        if shape.planes is None:
-            distance, face = _meet_ellipsoid(shape, *local, known.reshape(-1))
+        at = room / along
+        if along < 0:
+            if at > enter:
+                enter, face = at, row
         else:
-            distance, face = _meet_convex(shape, *local)
-        distance = distance.reshape(known.shape)
-        nearer = distance < known
-        known[nearer] = distance[nearer]
-        hits.shape[window][nearer] = index
-        hits.face[window][nearer] = face.reshape(known.shape)[nearer]
-    return hits
+            leave = min(leave, at)
+        if enter >= leave:
+            return math.inf, -1
+    if enter <= start:
+        return math.inf, -1
+    return enter, face
 
 
-def yaw_matrix(yaw: float) -> F32:
-    """(3, 3) turn about the vertical, from local to world axes."""
-    cos, sin = math.cos(yaw), math.sin(yaw)
-    return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
+@inlined
+def _is_leaf(solids: Solids, i: int, p: Point, thickness: float) -> bool:
+    """Whether a point of a crown is a leaf: the thinner the crown along the ray, the more gaps."""
+    grain, gaps, seed = solids.look[i, 0], solids.look[i, 1], solids.look[i, 2]
+    x, y, z = p[0] / grain + seed, p[1] / grain + seed, p[2] / grain + seed
+    noise = 0.6 * noise3(x, y, z) + 0.4 * noise3(x * 2.7, y * 2.7, z * 2.7)
+    return noise > gaps + 0.5 * (1 - thickness) ** 1.5
 
 
-def _meet_convex(shape: Shape, origin: F32, direction: F32) -> tuple[F32, NDArray[np.int8]]:
-    """Distance to where each ray enters the solid (inf for a miss), and by which plane."""
-    assert shape.planes is not None
-    normals, limits = shape.planes[:, :3], shape.planes[:, 3:]
-    along = normals @ direction
-    along = np.where(np.abs(along) < 1e-9, np.float32(1e-9), along)
-    at = (limits - normals @ origin) / along
-    inward = np.where(along < 0, at, -np.inf)
-    face = inward.argmax(axis=0)
-    enter = np.take_along_axis(inward, face[None], axis=0)[0]
-    leave = np.where(along > 0, at, np.inf).min(axis=0)
-    return np.where((enter < leave) & (enter > NEAR_M), enter, np.inf), face.astype(np.int8)
-
-
-def _meet_ellipsoid(shape: Shape, origin: F32, direction: F32, known: F32) -> tuple[F32, NDArray[np.int8]]:
-    """Distance to the ellipsoid where that is below `known`; leaves have gaps that show what is behind."""
-    o, d = origin / shape.high[:, None], direction / shape.high[:, None]
-    a, b, c = (d * d).sum(axis=0), (o * d).sum(axis=0), (o * o).sum(axis=0) - 1
+@inlined
+def _meet_ellipsoid(solids: Solids, i: int, o: Point, d: Point, start: float, best: float) -> float:
+    """Distance to the ellipsoid where that is below `best`; leaves have gaps that show what is behind."""
+    hx, hy, hz = solids.high[i, 0], solids.high[i, 1], solids.high[i, 2]
+    ox, oy, oz, dx, dy, dz = o[0] / hx, o[1] / hy, o[2] / hz, d[0] / hx, d[1] / hy, d[2] / hz
+    a, b, c = dx * dx + dy * dy + dz * dz, ox * dx + oy * dy + oz * dz, ox * ox + oy * oy + oz * oz - 1
     root = b * b - a * c
-    hit = root > 0
-    half = np.sqrt(np.where(hit, root, 0))
+    if root <= 0:
+        return math.inf
+    half = math.sqrt(root)
     # All ways through a ball are (half / sqrt(a)) long: 1 through the middle, 0 at the outline.
-    thickness = np.minimum(half / np.sqrt(a), 1)
-    best = np.full(hit.shape, np.inf, np.float32)
+    thickness = min(half / math.sqrt(a), 1.0)
     for sign in (-1.0, 1.0):
         at = (-b + sign * half) / a
-        good = hit & (at > NEAR_M) & (at < np.minimum(best, known))
-        if shape.surface == Surface.LEAVES:
-            rows = np.flatnonzero(good)
-            good[rows] = _is_leaf(shape, (origin + at * direction)[:, rows], thickness[rows])
-        best = np.where(good, at, best)
-    return best, np.full(best.shape, -1, np.int8)
+        if at <= start or at >= best:
+            continue
+        p = (o[0] + at * d[0], o[1] + at * d[1], o[2] + at * d[2])
+        if solids.surface[i] != _LEAVES or _is_leaf(solids, i, p, thickness):
+            return at
+    return math.inf
 
 
-def _is_leaf(shape: Shape, points: F32, thickness: F32) -> NDArray[np.bool_]:
-    """Which points of a crown are leaves: the thinner the crown along the ray, the more gaps."""
-    grain, gaps, seed = shape.look[0], shape.look[1], shape.look[2]
-    x, y, z = points / grain + seed
-    noise = 0.6 * value_noise(x, y, z) + 0.4 * value_noise(x * 2.7, y * 2.7, z * 2.7)
-    return noise > gaps + 0.5 * (1 - thickness) ** 1.5
+@inlined
+def meet(solids: Solids, i: int, time: float, o: Point, d: Point, start: float, best: float) -> tuple[float, int]:
+    """Distance along the ray to solid `i` at `time`, beyond `start` and below `best`, and by which plane.
+
+    A plane of -1 is that of an ellipsoid.
+    """
+    x = o[0] - solids.place[i, 0] - solids.move[i, 0] * time
+    y = o[1] - solids.place[i, 1] - solids.move[i, 1] * time
+    z = o[2] - solids.place[i, 2] - solids.move[i, 2] * time
+    origin, direction = to_local(solids, i, x, y, z), to_local(solids, i, d[0], d[1], d[2])
+    if solids.first[i] == solids.first[i + 1]:
+        return _meet_ellipsoid(solids, i, origin, direction, start, best), -1
+    return _meet_convex(solids, i, origin, direction, start)
+
+
+@inlined
+def cast(solids: Solids, lists: Lists, cell: int, time: float, o: Point, d: Point) -> tuple[float, int, int]:
+    """Distance to the nearest solid of a cell's list (inf for none), which it is, and by which plane."""
+    best, solid, plane = math.inf, -1, -1
+    for entry in range(lists.start[cell], lists.start[cell + 1]):
+        if lists.nearest[entry] >= best:
+            break
+        i = lists.solids[entry]
+        at, face = meet(solids, i, time, o, d, NEAR_M, best)
+        if at < best:
+            best, solid, plane = at, i, face
+    return best, solid, plane
+
+
+@inlined
+def in_shadow(solids: Solids, sun: Sun, lists: Lists, time: float, p: Point) -> bool:
+    """Whether anything stands between a point and the sun."""
+    u = sun.across[0, 0] * p[0] + sun.across[0, 1] * p[1] + sun.across[0, 2] * p[2] - sun.corner[0]
+    v = sun.across[1, 0] * p[0] + sun.across[1, 1] * p[1] + sun.across[1, 2] * p[2] - sun.corner[1]
+    column, row = math.floor(u / SUN_CELL_M), math.floor(v / SUN_CELL_M)
+    if column < 0 or row < 0 or column >= _SUN_CELLS or row >= _SUN_CELLS:
+        return False
+    cell = int(row) * lists.columns + int(column)
+    towards = (sun.towards[0], sun.towards[1], sun.towards[2])
+    for entry in range(lists.start[cell], lists.start[cell + 1]):
+        at, _ = meet(solids, lists.solids[entry], time, p, towards, _SHADOW_START_M, math.inf)
+        if at < math.inf:
+            return True
+    return False

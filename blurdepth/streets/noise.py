@@ -1,55 +1,72 @@
-"""Value noise: smooth seeded randomness at any point, the stuff of asphalt, leaves and clouds."""
+"""Value noise: smooth seeded randomness at any point, the stuff of asphalt, leaves and clouds; compiled."""
 
 from __future__ import annotations
 
-from itertools import product
-from typing import Any
+import math
 
-import numpy as np
-from numpy.typing import NDArray
-
-F32 = NDArray[np.float32]
-_PRIMES = (73856093, 19349663, 83492791)
-_TABLE: F32 = np.random.default_rng(20).random(1 << 16, dtype=np.float32)
+from blurdepth.compiling import inlined
 
 
-def cell_noise(*cells: Any) -> F32:
-    """One random number in [0, 1) for each whole-numbered cell; more axes are more cells.
+@inlined
+def cell_noise(x: int, y: int, z: int) -> float:
+    """One random number in [0, 1) for each whole-numbered cell.
 
-    >>> bool(cell_noise(np.arange(3), np.arange(3)).std() > 0)
-    True
+    Source: the primes of Teschner et al. 2003, "Optimized Spatial Hashing", and a xorshift multiply to mix them.
     """
-    return _TABLE[_mix(*cells)]
+    mixed = (x * 73856093) ^ (y * 19349663) ^ (z * 83492791)
+    mixed = ((mixed ^ (mixed >> 15)) * 739982445) & 0xFFFFFFFF
+    mixed = ((mixed ^ (mixed >> 12)) * 695872825) & 0xFFFFFFFF
+    return ((mixed ^ (mixed >> 15)) & 0xFFFFFF) / 16777216.0
 
 
-def _mix(*cells: Any) -> NDArray[np.int64]:
-    mixed: Any = 0
-    for cell, prime in zip(cells, _PRIMES, strict=False):
-        mixed = mixed ^ (np.asarray(cell).astype(np.int64) * prime)
-    return (mixed ^ (mixed >> 15)) & 0xFFFF
+@inlined
+def _smooth(part: float) -> float:
+    return part * part * (3 - 2 * part)
 
 
-def value_noise(*axes: Any) -> F32:
-    """Noise in [0, 1), smooth over cells of size 1, at points given by two or three coordinate arrays."""
-    cells = [np.floor(axis) for axis in axes]
-    parts = [axis - cell for axis, cell in zip(axes, cells, strict=True)]
-    parts = [part * part * (3 - 2 * part) for part in parts]
-    first = [cell.astype(np.int32) * np.int32(prime) for cell, prime in zip(cells, _PRIMES, strict=False)]
-    terms = [(low, low + np.int32(prime)) for low, prime in zip(first, _PRIMES, strict=False)]
-    total: Any = 0.0
-    for corner in product((0, 1), repeat=len(axes)):
-        mixed: Any = 0
-        weight: Any = 1.0
-        for term, part, side in zip(terms, parts, corner, strict=True):
-            mixed = mixed ^ term[side]
-            weight = weight * (part if side else 1 - part)
-        total = total + _TABLE[(mixed ^ (mixed >> 15)) & 0xFFFF] * weight
-    return np.asarray(total, np.float32)
+@inlined
+def noise2(x: float, y: float) -> float:
+    """Noise in [0, 1), smooth over cells of size 1."""
+    left, top = math.floor(x), math.floor(y)
+    u, v = _smooth(x - left), _smooth(y - top)
+    i, j = int(left), int(top)
+    upper = cell_noise(i, j, 0) * (1 - u) + cell_noise(i + 1, j, 0) * u
+    lower = cell_noise(i, j + 1, 0) * (1 - u) + cell_noise(i + 1, j + 1, 0) * u
+    return upper * (1 - v) + lower * v
 
 
-def fractal_noise(*axes: Any, octaves: int = 3) -> F32:
+@inlined
+def _slice3(i: int, j: int, k: int, u: float, v: float) -> float:
+    upper = cell_noise(i, j, k) * (1 - u) + cell_noise(i + 1, j, k) * u
+    lower = cell_noise(i, j + 1, k) * (1 - u) + cell_noise(i + 1, j + 1, k) * u
+    return upper * (1 - v) + lower * v
+
+
+@inlined
+def noise3(x: float, y: float, z: float) -> float:
+    """Noise in [0, 1), smooth over cells of size 1."""
+    left, top, front = math.floor(x), math.floor(y), math.floor(z)
+    u, v, w = _smooth(x - left), _smooth(y - top), _smooth(z - front)
+    i, j, k = int(left), int(top), int(front)
+    return _slice3(i, j, k, u, v) * (1 - w) + _slice3(i, j, k + 1, u, v) * w
+
+
+@inlined
+def fractal2(x: float, y: float, octaves: int) -> float:
     """Sum of `octaves` noises, each twice as fine and half as strong; in [0, 1), mean about 0.5."""
-    total: Any = 0.0
+    total, size, weight = 0.0, 1.0, 1.0
     for octave in range(octaves):
-        total = total + value_noise(*(axis * 2**octave + 17.3 * octave for axis in axes)) / 2**octave
-    return np.asarray(total / (2 - 2 ** (1 - octaves)), np.float32)
+        total += noise2(x * size + 17.3 * octave, y * size + 17.3 * octave) * weight
+        size, weight = size * 2, weight / 2
+    return total / (2 - 2 * weight)
+
+
+@inlined
+def fractal3(x: float, y: float, z: float, octaves: int) -> float:
+    """The same in three axes."""
+    total, size, weight = 0.0, 1.0, 1.0
+    for octave in range(octaves):
+        shift = 17.3 * octave
+        total += noise3(x * size + shift, y * size + shift, z * size + shift) * weight
+        size, weight = size * 2, weight / 2
+    return total / (2 - 2 * weight)

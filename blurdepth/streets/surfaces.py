@@ -1,317 +1,279 @@
-"""What surfaces look like close by: albedo, gloss and own light at points of shapes and ground."""
+"""What the surfaces of solids look like close by, compiled: albedo, gloss and own light at a point."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import math
 
-import numpy as np
-from numpy.typing import NDArray
+from blurdepth.compiling import compiled, inlined
+from blurdepth.streets.noise import cell_noise, fractal2, fractal3, noise2, noise3
+from blurdepth.streets.scene import Surface
+from blurdepth.streets.solids import Solids
 
-from blurdepth.streets.noise import cell_noise, fractal_noise, value_noise
-from blurdepth.streets.scene import F32, Road, Surface
-
-
-@dataclass(frozen=True)
-class Patch:
-    """N points of one kind of surface.
-
-    Attributes:
-        local: (3, N) in the axes of the shape, metres.
-        normal: (3, N) local unit normals.
-        low, high: (3, N) local bounds of the shape.
-        colour: (3, N) its albedo.
-        look: (4, N) its numbers.
-        foot: (N,) width of a pixel there, metres.
-    """
-
-    local: F32
-    normal: F32
-    low: F32
-    high: F32
-    colour: F32
-    look: F32
-    foot: F32
+Point = tuple[float, float, float]
+Skin = tuple[float, float, float, float, float]
+"""Albedo (red, green, blue), gloss as share of mirrored sky, glow as share of the lamps' light."""
 
 
-@dataclass
-class Skin:
-    """Albedo (3, N), gloss (N,) as share of mirrored sky, glow (N,) as share of the lamps' light."""
-
-    albedo: F32
-    gloss: Any = 0.0
-    glow: Any = 0.0
+@inlined
+def clip(value: float, low: float, high: float) -> float:
+    """`value`, or the bound that it is beyond."""
+    return min(max(value, low), high)
 
 
-def _band(value: Any, half: Any, foot: Any) -> Any:
+@inlined
+def band(value: float, half: float, foot: float) -> float:
     """Coverage of a band |value| < half by a pixel of width `foot`, 0 to 1."""
-    return np.clip((half - np.abs(value)) / np.maximum(foot, 1e-4) + 0.5, 0, 1)
+    return clip((half - abs(value)) / max(foot, 1e-4) + 0.5, 0.0, 1.0)
 
 
-def _detail(size: float, foot: Any) -> Any:
+@inlined
+def detail(size: float, foot: float) -> float:
     """How much of a texture of `size` metres is left in a pixel of width `foot`, 0 to 1."""
-    return np.clip(1.5 - foot / size, 0, 1)
+    return clip(1.5 - foot / size, 0.0, 1.0)
 
 
-def _mix(a: Any, b: Any, share: Any) -> Any:
+@inlined
+def mix(a: float, b: float, share: float) -> float:
+    """`share` of the other."""
     return a + (b - a) * share
 
 
-def _along(patch: Patch) -> Any:
+@inlined
+def _mixed(skin: Point, red: float, green: float, blue: float, share: float) -> Point:
+    return mix(skin[0], red, share), mix(skin[1], green, share), mix(skin[2], blue, share)
+
+
+@inlined
+def _times(skin: Point, share: float) -> Point:
+    return skin[0] * share, skin[1] * share, skin[2] * share
+
+
+@inlined
+def _colour(solids: Solids, i: int) -> Point:
+    return solids.colour[i, 0], solids.colour[i, 1], solids.colour[i, 2]
+
+
+@inlined
+def _skin(albedo: Point, gloss: float, glow: float) -> Skin:
+    return albedo[0], albedo[1], albedo[2], gloss, glow
+
+
+@inlined
+def _along(p: Point, n: Point) -> float:
     """Horizontal coordinate on a wall: along z on the sides, along x on the ends."""
-    return np.where(np.abs(patch.normal[0]) > np.abs(patch.normal[2]), patch.local[2], patch.local[0])
+    return p[2] if abs(n[0]) > abs(n[2]) else p[0]
 
 
-def _grey(*values: float) -> F32:
-    return np.array(values, np.float32)[:, None]
+@inlined
+def _facade_wall(solids: Solids, i: int, across: float, up: float, ground: bool, foot: float) -> Point:
+    """Plaster or stone with stains, a ledge over the ground floor and one under the roof."""
+    seed, storey = solids.look[i, 3], solids.look[i, 1]
+    top = solids.high[i, 1] - solids.low[i, 1]
+    stain = fractal2(across * 0.35 + seed, up * 0.12, 3)
+    left = detail(0.12, foot)
+    fine = (noise2(across * 9, up * 9) - 0.5) * left if left > 0 else 0.0
+    tone = (0.72 + 0.45 * stain + 0.12 * fine) * (1 - 0.3 * band(up - storey * 1.02, 0.09, foot))
+    tone *= (0.85 if ground else 1.0) * (1 + 0.25 * band(up - top + 0.35, 0.12, foot))
+    return _times(_colour(solids, i), tone)
 
 
-def _plain(patch: Patch) -> Skin:
-    return Skin(patch.colour, gloss=patch.look[3])
-
-
-def _facade(patch: Patch) -> Skin:
+@inlined
+def _facade(solids: Solids, i: int, p: Point, n: Point, foot: float) -> Skin:
     """Rows of windows with frames and sills, a ground floor, stains. look: bay, storey, open share, seed."""
-    bay, storey, share, seed = patch.look
-    across, up = _along(patch), patch.high[1] - patch.local[1]
-    column, row = np.floor(across / bay), np.floor(up / storey)
+    bay, storey, share, seed = solids.look[i, 0], solids.look[i, 1], solids.look[i, 2], solids.look[i, 3]
+    across, up = _along(p, n), solids.high[i, 1] - p[1]
+    column, row = math.floor(across / bay), math.floor(up / storey)
+    is_wall, ground = abs(n[1]) < 0.5, row == 0
+    wall = _facade_wall(solids, i, across, up, is_wall and ground, foot)
+    shops = cell_noise(int(seed), 3, 0) > 0.35
+    fits = is_wall and (row + 1) * storey < solids.high[i, 1] - solids.low[i, 1] and (row > 0 or shops)
+    if not fits:
+        return _skin(wall, 0.0, 0.0)
     x, y = across - (column + 0.5) * bay, up - (row + 0.55) * storey
-    wide, tall = bay * share / 2, storey * 0.3
-    is_wall = np.abs(patch.normal[1]) < 0.5
-    top = patch.high[1] - patch.low[1]
-    fits = is_wall & ((row + 1) * storey < top) & (cell_noise(seed, 3) + (row > 0) > 0.35)
-    ground = is_wall & (row == 0)
-    wide, tall = np.where(ground, bay * 0.42, wide), np.where(ground, storey * 0.36, tall)
-    inside = _band(x, wide, patch.foot) * _band(y, tall, patch.foot) * fits
-    glass = inside * _band(x, wide - 0.07, patch.foot) * _band(y, tall - 0.07, patch.foot)
-    bars = np.maximum(_band(x, 0.035, patch.foot), _band(y - tall * 0.3, 0.03, patch.foot)) * (~ground)
-    glass = glass * (1 - bars)
-    kind = cell_noise(column + seed * 7, row + seed * 13)
-    stain = fractal_noise(across * 0.35 + seed, up * 0.12, octaves=3)
-    fine = (value_noise(across * 9, up * 9) - 0.5) * _detail(0.12, patch.foot)
-    wall = patch.colour * (0.72 + 0.45 * stain + 0.12 * fine)
-    wall = wall * (1 - 0.3 * _band(up - storey * 1.02, 0.09, patch.foot)) * np.where(ground, 0.85, 1.0)
-    ledge = (
-        _band(up - top + 0.35, 0.12, patch.foot)
-        + _band(y + tall + 0.06, 0.06, patch.foot) * (np.abs(x) < wide + 0.1) * fits
+    wide, tall = (bay * 0.42, storey * 0.36) if ground else (bay * share / 2, storey * 0.3)
+    kind = cell_noise(int(column + seed * 7), int(row + seed * 13), 0)
+    inside = band(x, wide, foot) * band(y, tall, foot)
+    glass = inside * band(x, wide - 0.07, foot) * band(y, tall - 0.07, foot)
+    if not ground:
+        glass *= 1 - max(band(x, 0.035, foot), band(y - tall * 0.3, 0.03, foot))
+    if abs(x) < wide + 0.1:
+        wall = _times(wall, 1 + 0.25 * band(y + tall + 0.06, 0.06, foot))
+    tint = solids.colour[i]
+    if kind > 0.6:
+        albedo = _mixed(wall, tint[0] * 0.4, tint[1] * 0.4, tint[2] * 0.4, inside)
+    else:
+        albedo = _mixed(wall, 0.6, 0.6, 0.58, inside)
+    curtain = 0.7 * clip((kind - 0.72) * 6, 0.0, 1.0) if y > -tall * 0.2 else 0.0
+    dark = _mixed((0.02, 0.024, 0.028), 0.35, 0.33, 0.3, curtain)
+    albedo = _mixed(albedo, dark[0], dark[1], dark[2], glass)
+    lit = kind < (0.5 if ground else 0.28)
+    return _skin(albedo, glass * (0.1 + 0.3 * kind), glass * (0.15 + kind) if lit else 0.0)
+
+
+@inlined
+def _roof(solids: Solids, i: int, p: Point, foot: float) -> Skin:
+    rows = abs(math.sin(p[1] * 14)) * detail(0.2, foot)
+    stain = fractal2(p[2] * 0.6 + solids.look[i, 3], p[1], 2)
+    return _skin(_times(_colour(solids, i), 0.7 + 0.35 * stain + 0.2 * rows), 0.0, 0.0)
+
+
+@inlined
+def _car_side(solids: Solids, i: int, p: Point, foot: float) -> float:
+    """How dark wheel arches, seams and handles make the side of a body, 0 to 1."""
+    radius, front, rear = solids.look[i, 0], solids.look[i, 1], solids.look[i, 2]
+    y, z, belt = p[1], p[2], solids.low[i, 1]
+    arch = max(
+        band(math.hypot(z - front, y + radius), radius * 1.16, foot),
+        band(math.hypot(z - rear, y + radius), radius * 1.16, foot),
     )
-    wall = wall * (1 + 0.25 * np.clip(ledge, 0, 1))
-    albedo = _mix(wall, _mix(_grey(0.6, 0.6, 0.58), patch.colour * 0.4, kind > 0.6), inside)
-    curtain = np.clip((kind - 0.72) * 6, 0, 1) * (y > -tall * 0.2)
-    albedo = _mix(albedo, _mix(_grey(0.02, 0.024, 0.028), _grey(0.35, 0.33, 0.3), curtain * 0.7), glass)
-    return Skin(
-        albedo,
-        gloss=glass * (0.1 + 0.3 * kind),
-        glow=glass * (0.15 + kind) * (kind < np.where(ground, 0.5, 0.28)),
-    )
+    seam = band(z - 0.25, 0.012, foot) + band(z + 0.75, 0.012, foot)
+    handle = band(y - belt * 0.82, 0.025, foot) * max(band(z + 0.55, 0.1, foot), band(z - 0.42, 0.1, foot))
+    return arch + 0.5 * seam + 0.5 * handle
 
 
-def _roof(patch: Patch) -> Skin:
-    rows = np.abs(np.sin(patch.local[1] * 14)) * _detail(0.2, patch.foot)
-    stain = fractal_noise(patch.local[2] * 0.6 + patch.look[3], patch.local[1], octaves=2)
-    return Skin(patch.colour * (0.7 + 0.35 * stain + 0.2 * rows))
-
-
-def _car_body(patch: Patch) -> Skin:
+@inlined
+def _car_body(solids: Solids, i: int, p: Point, n: Point, foot: float) -> Skin:
     """Paint with lamps, plates, seams and a dark sill. look: wheel radius, wheel z front, rear, seed."""
-    x, y, z = patch.local
-    radius, front, rear, seed = patch.look
-    half = patch.high[0]
-    belt, side = patch.low[1], np.abs(patch.normal[0]) > 0.6
-    paint = patch.colour
-    arch = np.maximum(
-        _band(np.hypot(z - front, y + radius), radius * 1.16, patch.foot),
-        _band(np.hypot(z - rear, y + radius), radius * 1.16, patch.foot),
-    )
-    seam = _band(z - 0.25, 0.012, patch.foot) + _band(z + 0.75, 0.012, patch.foot)
-    handle = _band(y - belt * 0.82, 0.025, patch.foot) * np.maximum(
-        _band(z + 0.55, 0.1, patch.foot), _band(z - 0.42, 0.1, patch.foot)
-    )
-    sill = np.clip((y + radius * 0.95) / np.maximum(patch.foot, 0.03), 0, 1)
-    dark = np.clip(np.where(side, arch + 0.5 * seam + 0.5 * handle, 0) + sill, 0, 1)
-    albedo = _mix(paint, _grey(0.012, 0.012, 0.013), dark)
-    ends = np.abs(patch.normal[2]) > 0.6
-    ahead = patch.normal[2] > 0
-    height = (y - belt) / (patch.high[1] - belt)
-    lamp = ends * _band(height - 0.3, 0.13, 0.04) * np.clip((np.abs(x) - half * 0.58) * 20, 0, 1)
-    albedo = _mix(albedo, np.where(ahead, _grey(0.75, 0.75, 0.72), _grey(0.42, 0.012, 0.01)), lamp)
-    grille = ends * ahead * _band(height - 0.42, 0.14, 0.05) * _band(x, half * 0.5, patch.foot)
-    albedo = _mix(albedo, _grey(0.02, 0.02, 0.022), grille)
-    plate = ends * _band(height - 0.66, 0.08, 0.05) * _band(x, 0.26, patch.foot)
-    albedo = _mix(albedo, _grey(0.7, 0.7, 0.66), plate)
-    gloss = (1 - dark) * (1 - lamp) * np.where(patch.normal[1] < -0.5, 0.12, 0.05)
-    return Skin(albedo, gloss=gloss, glow=lamp * np.where(ahead, 1.6, 0.35) * (seed < 0.8))
+    x, y, half, belt = p[0], p[1], solids.high[i, 0], solids.low[i, 1]
+    dark = clip((y + solids.look[i, 0] * 0.95) / max(foot, 0.03), 0.0, 1.0)
+    if abs(n[0]) > 0.6:
+        dark = min(dark + _car_side(solids, i, p, foot), 1.0)
+    albedo = _mixed(_colour(solids, i), 0.012, 0.012, 0.013, dark)
+    lamp, ahead = 0.0, n[2] > 0
+    if abs(n[2]) > 0.6:
+        height = (y - belt) / (solids.high[i, 1] - belt)
+        lamp = band(height - 0.3, 0.13, 0.04) * clip((abs(x) - half * 0.58) * 20, 0.0, 1.0)
+        if ahead:
+            albedo = _mixed(albedo, 0.75, 0.75, 0.72, lamp)
+            grille = band(height - 0.42, 0.14, 0.05) * band(x, half * 0.5, foot)
+            albedo = _mixed(albedo, 0.02, 0.02, 0.022, grille)
+        else:
+            albedo = _mixed(albedo, 0.42, 0.012, 0.01, lamp)
+        plate = band(height - 0.66, 0.08, 0.05) * band(x, 0.26, foot)
+        albedo = _mixed(albedo, 0.7, 0.7, 0.66, plate)
+    gloss = (1 - dark) * (1 - lamp) * (0.12 if n[1] < -0.5 else 0.05)
+    glow = lamp * (1.6 if ahead else 0.35) if solids.look[i, 3] < 0.8 else 0.0
+    return _skin(albedo, gloss, glow)
 
 
-def _car_cabin(patch: Patch) -> Skin:
+@inlined
+def _car_cabin(solids: Solids, i: int, p: Point, n: Point, foot: float) -> Skin:
     """Glass between roof and pillars. look: pillar z, share of panels at the rear (vans), -, seed."""
-    x, y, z = patch.local
-    belt, roof = patch.high[1], patch.low[1]
-    height = (belt - y) / (belt - roof)
-    side = np.abs(patch.normal[0]) > 0.6
-    length = patch.high[2] - patch.low[2]
-    # The slanted ends: how far in from the outline along z at this height is told by the normals alone, so
-    # pillars are drawn as a margin to the top and the bottom and as one upright band.
-    rows = np.clip((height - 0.1) * 40, 0, 1) * np.clip((0.88 - height) * 40, 0, 1)
-    pillars = _band(z - patch.look[0], 0.05, patch.foot) + _band(z - patch.look[0] + 0.32 * length, 0.045, patch.foot)
-    side_glass = rows * (1 - np.clip(pillars, 0, 1)) * (z > patch.low[2] + patch.look[1] * length)
-    end_glass = rows * _band(x, patch.high[0] * 0.86 - 0.2 * height * patch.high[0], patch.foot)
-    end_glass = end_glass * ((patch.normal[2] > 0) | (patch.look[1] < 0.3))
-    glass = np.where(patch.normal[1] < -0.93, 0, np.where(side, side_glass, end_glass))
-    albedo = _mix(patch.colour, _grey(0.012, 0.014, 0.016), glass)
-    return Skin(albedo, gloss=_mix(0.07, 0.16, glass))
+    x, z = p[0], p[2]
+    belt, roof = solids.high[i, 1], solids.low[i, 1]
+    height = (belt - p[1]) / (belt - roof)
+    length = solids.high[i, 2] - solids.low[i, 2]
+    # How far in from the outline along z the slanted ends are is told by the normals alone, so pillars are drawn as a
+    # margin to the top and the bottom and as upright bands.
+    glass = clip((height - 0.1) * 40, 0.0, 1.0) * clip((0.88 - height) * 40, 0.0, 1.0)
+    if n[1] < -0.93:
+        glass = 0.0
+    elif abs(n[0]) > 0.6:
+        pillar = solids.look[i, 0]
+        pillars = band(z - pillar, 0.05, foot) + band(z - pillar + 0.32 * length, 0.045, foot)
+        glass *= 1 - min(pillars, 1.0)
+        if z <= solids.low[i, 2] + solids.look[i, 1] * length:
+            glass = 0.0
+    else:
+        half = solids.high[i, 0]
+        glass *= band(x, half * 0.86 - 0.2 * height * half, foot)
+        if n[2] <= 0 and solids.look[i, 1] >= 0.3:
+            glass = 0.0
+    return _skin(_mixed(_colour(solids, i), 0.012, 0.014, 0.016, glass), mix(0.07, 0.16, glass), 0.0)
 
 
-def _wheel(patch: Patch) -> Skin:
-    _, y, z = patch.local
-    radius = patch.high[2]
-    hub = _band(np.hypot(y - (patch.low[1] + patch.high[1]) / 2, z), radius * 0.62, patch.foot)
-    spokes = 0.5 + 0.5 * np.sin(np.arctan2(y - (patch.low[1] + patch.high[1]) / 2, z) * 5)
-    return Skin(_mix(_grey(0.012, 0.012, 0.012), _grey(0.3, 0.3, 0.31) * (0.4 + 0.6 * spokes), hub))
+@inlined
+def _wheel(solids: Solids, i: int, p: Point, foot: float) -> Skin:
+    y = p[1] - (solids.low[i, 1] + solids.high[i, 1]) / 2
+    hub = band(math.hypot(y, p[2]), solids.high[i, 2] * 0.62, foot)
+    tone = 0.3 * (0.4 + 0.6 * (0.5 + 0.5 * math.sin(math.atan2(y, p[2]) * 5)))
+    return _skin(_mixed((0.012, 0.012, 0.012), tone, tone, tone * 1.03, hub), 0.0, 0.0)
 
 
-def _leaves(patch: Patch) -> Skin:
+@inlined
+def _leaves(solids: Solids, i: int, p: Point) -> Skin:
     """Clumps, lighter outside and above than inside and below. look: grain, gaps, seed, yellowing."""
-    grain, _, seed, yellow = patch.look
-    x, y, z = patch.local / grain + seed
-    clump = value_noise(x * 0.9, y * 0.9, z * 0.9)
-    leaf = value_noise(x * 4.1, y * 4.1, z * 4.1)
-    tint = _mix(np.ones((3, 1), np.float32), _grey(1.7, 1.15, 0.6), yellow * leaf)
-    return Skin(patch.colour * tint * (0.15 + 0.7 * clump * clump + 1.7 * leaf**3))
+    grain, seed, yellow = solids.look[i, 0], solids.look[i, 2], solids.look[i, 3]
+    x, y, z = p[0] / grain + seed, p[1] / grain + seed, p[2] / grain + seed
+    clump, leaf = noise3(x * 0.9, y * 0.9, z * 0.9), noise3(x * 4.1, y * 4.1, z * 4.1)
+    tint, tone = yellow * leaf, 0.15 + 0.7 * clump * clump + 1.7 * leaf**3
+    red, green, blue = _colour(solids, i)
+    return (
+        red * mix(1.0, 1.7, tint) * tone,
+        green * mix(1.0, 1.15, tint) * tone,
+        blue * mix(1.0, 0.6, tint) * tone,
+        0,
+        0,
+    )
 
 
-def _bark(patch: Patch) -> Skin:
-    angle = np.arctan2(patch.local[0], patch.local[2])
-    return Skin(patch.colour * (0.6 + 0.8 * value_noise(angle * 6, patch.local[1] * 2.5)))
-
-
-def _sign(patch: Patch) -> Skin:
+@inlined
+def _sign(solids: Solids, i: int, p: Point, n: Point, foot: float) -> Skin:
     """A coloured face with a rim and a mark; grey from behind. look: mark tone, -, -, seed."""
-    centre = (patch.low + patch.high) / 2
-    x, y = patch.local[0] - centre[0], patch.local[1] - centre[1]
-    half_x, half_y = patch.high[0] - centre[0], patch.high[1] - centre[1]
-    face = _band(x, half_x * 0.86, patch.foot) * _band(y, half_y * 0.88, patch.foot)
-    rows = _band(np.mod(y / half_y * 2.2, 1) - 0.5, 0.2, patch.foot) * _band(x, half_x * 0.6, patch.foot)
-    albedo = _mix(_grey(0.65, 0.65, 0.65), patch.colour, face)
-    albedo = _mix(albedo, patch.look[0] * _grey(1, 1, 1), rows * face)
-    return Skin(np.where(patch.normal[2] < 0, albedo, _grey(0.16, 0.165, 0.17)))
+    if n[2] >= 0:
+        return 0.16, 0.165, 0.17, 0.0, 0.0
+    low, high = solids.low[i], solids.high[i]
+    half_x, half_y = (high[0] - low[0]) / 2, (high[1] - low[1]) / 2
+    x, y = p[0] - (low[0] + high[0]) / 2, p[1] - (low[1] + high[1]) / 2
+    face = band(x, half_x * 0.86, foot) * band(y, half_y * 0.88, foot)
+    turns = y / half_y * 2.2
+    rows = band(turns - math.floor(turns) - 0.5, 0.2, foot) * band(x, half_x * 0.6, foot)
+    red, green, blue = _colour(solids, i)
+    mark = solids.look[i, 0]
+    return _skin(_mixed(_mixed((0.65, 0.65, 0.65), red, green, blue, face), mark, mark, mark, rows * face), 0.0, 0.0)
 
 
-def _concrete(patch: Patch) -> Skin:
-    across = _along(patch)
-    stain = fractal_noise(across * 0.4 + patch.look[3], patch.local[1] * 1.4, octaves=3)
-    joint = _band(np.mod(across, 4.0) - 2.0, 0.02, patch.foot)
-    return Skin(patch.colour * (0.65 + 0.6 * stain) * (1 - 0.5 * joint))
+@inlined
+def _concrete(solids: Solids, i: int, p: Point, n: Point, foot: float) -> Skin:
+    across = _along(p, n)
+    stain = fractal2(across * 0.4 + solids.look[i, 3], p[1] * 1.4, 3)
+    joint = band(across - 4 * math.floor(across / 4) - 2.0, 0.02, foot)
+    return _skin(_times(_colour(solids, i), (0.65 + 0.6 * stain) * (1 - 0.5 * joint)), 0.0, 0.0)
 
 
-def _rail(patch: Patch) -> Skin:
-    wave = np.cos(patch.local[1] * 40) * _detail(0.1, patch.foot)
-    return Skin(patch.colour * (0.85 + 0.2 * wave), gloss=0.1)
+@inlined
+def _bark(solids: Solids, i: int, p: Point) -> Skin:
+    return _skin(_times(_colour(solids, i), 0.6 + 0.8 * noise2(math.atan2(p[0], p[2]) * 6, p[1] * 2.5)), 0.0, 0.0)
 
 
-def _lamp(patch: Patch) -> Skin:
-    return Skin(patch.colour, glow=3.0)
+@inlined
+def _rail(solids: Solids, i: int, p: Point, foot: float) -> Skin:
+    return _skin(_times(_colour(solids, i), 0.85 + 0.2 * math.cos(p[1] * 40) * detail(0.1, foot)), 0.1, 0.0)
 
 
-def _hill(patch: Patch) -> Skin:
-    woods = fractal_noise(patch.local[0] * 0.05, patch.local[1] * 0.12, patch.local[2] * 0.05, octaves=4)
-    return Skin(patch.colour * (0.4 + 1.1 * woods))
+@inlined
+def _hill(solids: Solids, i: int, p: Point) -> Skin:
+    woods = fractal3(p[0] * 0.05, p[1] * 0.12, p[2] * 0.05, 4)
+    return _skin(_times(_colour(solids, i), 0.4 + 1.1 * woods), 0.0, 0.0)
 
 
-SKINS: dict[Surface, Callable[[Patch], Skin]] = {
-    Surface.PLAIN: _plain,
-    Surface.FACADE: _facade,
-    Surface.ROOF: _roof,
-    Surface.CAR_BODY: _car_body,
-    Surface.CAR_CABIN: _car_cabin,
-    Surface.WHEEL: _wheel,
-    Surface.LEAVES: _leaves,
-    Surface.BARK: _bark,
-    Surface.SIGN: _sign,
-    Surface.CONCRETE: _concrete,
-    Surface.RAIL: _rail,
-    Surface.LAMP: _lamp,
-    Surface.HILL: _hill,
-}
-
-
-def on_road(road: Road, x: Any, z: Any) -> NDArray[np.bool_]:
-    """Which points of the plan are asphalt."""
-    left, right = road.edges_m
-    across = x - road.middle(z)
-    asphalt: NDArray[np.bool_] = ((across > left) & (across < right)) | (np.abs(z - road.cross_m[0]) < road.cross_m[1])
-    return asphalt
-
-
-def ground(road: Road, x: Any, z: Any, foot: Any, kerb: Any) -> Skin:
-    """The ground at points (N,) of the plan; `kerb` marks those on the kerb's face."""
-    across = x - road.middle(z)
-    is_road = on_road(road, x, z)
-    left, right = road.edges_m
-    beyond = np.maximum(left - across, across - right)
-    asphalt = _asphalt(road, x, z, across, foot)
-    paving = _paving(road, x, z, foot)
-    grass = _grass(road, x, z, foot)
-    walk = _band(beyond - road.walk_m / 2, road.walk_m / 2, foot) if road.walk_m > 0 else 0.0
-    beside = paving if road.paved else _mix(grass, paving, walk)
-    stone = (_band(beyond - 0.08, 0.08, foot) if road.walk_m > 0 else 0.0) * (~is_road)
-    beside = _mix(beside, _grey(1, 1, 1) * road.tone[1] * 1.15, stone)
-    albedo = np.where(is_road, asphalt, beside)
-    return Skin(np.where(kerb, road.tone[1] * 0.7 * _grey(1, 1, 0.97), albedo).astype(np.float32))
-
-
-def _asphalt(road: Road, x: Any, z: Any, across: Any, foot: Any) -> Any:
-    seed = road.seed
-    lane = np.mod(across, road.lane_m) / road.lane_m - 0.5
-    tracks = np.exp(-(((np.abs(lane) - 0.24) / 0.09) ** 2))
-    oil = np.exp(-((lane / 0.1) ** 2))
-    broad = fractal_noise(across * 0.3 + seed, z * 0.07, octaves=3) - 0.5
-    grain = (value_noise(x * 21, z * 21) - 0.5) * _detail(0.06, foot)
-    grain = grain + (value_noise(x * 6, z * 6) - 0.5) * 0.5 * _detail(0.2, foot)
-    mended = value_noise(across * 0.25 + seed, z * 0.05 + seed) > 0.78
-    crack = _band(value_noise(across * 0.6 + 5, z * 0.25 + seed) - 0.5, 0.004, foot * 0.4) * _detail(0.08, foot)
-    tone = 1 + 0.35 * broad + 0.3 * grain - 0.1 * tracks - 0.07 * oil - 0.12 * mended - 0.2 * crack
-    albedo = road.tone[0] * tone * _grey(1.0, 0.99, 0.975)
-    worn = 0.55 + 0.45 * np.clip(fractal_noise(x * 1.7, z * 1.7, octaves=2) * 2.2 - 0.3, 0, 1)
-    white, yellow = _grey(0.62, 0.62, 0.6), _grey(0.58, 0.4, 0.06)
-    centre, other = _markings(road, across, z, foot)
-    albedo = _mix(albedo, yellow if road.yellow else white, centre * worn)
-    return _mix(albedo, white, other * worn)
-
-
-def _markings(road: Road, across: Any, z: Any, foot: Any) -> tuple[Any, Any]:
-    """Coverage by the centre line, and by lane lines, edge lines and the crossing's stripes."""
-    period, length = road.dash_m
-    # Along the road a pixel is much longer than wide; four times is a fair mean for these cameras.
-    dashes = _band(np.mod(z, period) - period / 2, length / 2, foot * 4)
-    left, right = road.edges_m
-    lane_line = np.abs(across - np.round(across / road.lane_m) * road.lane_m)
-    inner = (np.abs(across) > road.lane_m / 2) & (across > left + 0.5) & (across < right - 0.5)
-    edge = _band(across - left - 0.25, 0.07, foot) + _band(across - right + 0.25, 0.07, foot)
-    centre_on = _band(across, 0.07, foot) * (1.0 if road.yellow else dashes) * road.marks[0]
-    other = _band(lane_line, 0.06, foot) * dashes * inner * road.marks[1] + edge * road.marks[2]
-    if road.cross_m[1] > 0:
-        ahead = road.cross_m[0] - road.cross_m[1]
-        clear = (np.abs(z - road.cross_m[0]) > road.cross_m[1] + 4.5) * 1.0
-        stripes = _band(np.mod(across, 1.0) - 0.5, 0.25, foot) * _band(z - ahead + 2.2, 1.5, foot * 4)
-        stop = _band(z - ahead + 4.9, 0.2, foot * 4) * (across > 0)
-        inside = (across > left + 0.2) & (across < right - 0.2)
-        return centre_on * clear, np.clip(other * clear + (stripes + stop) * inside * 0.9, 0, 1)
-    return centre_on, np.clip(other, 0, 1)
-
-
-def _paving(road: Road, x: Any, z: Any, foot: Any) -> Any:
-    slab = cell_noise(np.floor(x / 0.5), np.floor(z / 0.5)) - 0.5
-    joint = np.maximum(_band(np.mod(x, 0.5) - 0.25, 0.008, foot), _band(np.mod(z, 0.5) - 0.25, 0.008, foot * 3))
-    broad = fractal_noise(x * 0.25 + road.seed, z * 0.25, octaves=3) - 0.5
-    fade = _detail(0.4, foot * 2)
-    tone = road.tone[1] * (1 + 0.4 * broad + (0.16 * slab - 0.3 * joint) * fade)
-    return tone * _grey(1.0, 0.97, 0.93)
-
-
-def _grass(road: Road, x: Any, z: Any, foot: Any) -> Any:
-    broad = fractal_noise(x * 0.15 + road.seed, z * 0.15, octaves=4)
-    blade = (value_noise(x * 13, z * 13) - 0.5) * _detail(0.08, foot) + (value_noise(x * 3, z * 3) - 0.5) * 0.6
-    dry = np.clip((broad - 0.5) * 3, 0, 1)
-    return _mix(_grey(*road.grass), _grey(0.2, 0.16, 0.09), dry) * (0.65 + 0.5 * broad + 0.7 * blade)
+@compiled
+def skin_of(solids: Solids, i: int, p: Point, n: Point, foot: float) -> Skin:
+    """The skin of solid `i` at a point and with a unit normal in its own axes, for a pixel `foot` metres wide there."""
+    kind = solids.surface[i]
+    skin = _skin(_colour(solids, i), solids.look[i, 3], 0.0)
+    if kind == Surface.FACADE:
+        skin = _facade(solids, i, p, n, foot)
+    elif kind == Surface.LEAVES:
+        skin = _leaves(solids, i, p)
+    elif kind == Surface.CAR_BODY:
+        skin = _car_body(solids, i, p, n, foot)
+    elif kind == Surface.CAR_CABIN:
+        skin = _car_cabin(solids, i, p, n, foot)
+    elif kind == Surface.WHEEL:
+        skin = _wheel(solids, i, p, foot)
+    elif kind == Surface.ROOF:
+        skin = _roof(solids, i, p, foot)
+    elif kind == Surface.BARK:
+        skin = _bark(solids, i, p)
+    elif kind == Surface.SIGN:
+        skin = _sign(solids, i, p, n, foot)
+    elif kind == Surface.CONCRETE:
+        skin = _concrete(solids, i, p, n, foot)
+    elif kind == Surface.RAIL:
+        skin = _rail(solids, i, p, foot)
+    elif kind == Surface.HILL:
+        skin = _hill(solids, i, p)
+    elif kind == Surface.LAMP:
+        skin = _skin(_colour(solids, i), 0.0, 3.0)
+    return skin

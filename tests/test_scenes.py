@@ -1,0 +1,122 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blurdepth.cli import main
+from blurdepth.errors import InputError
+from blurdepth.scenes import motion_kind, read_scene, render_scene, render_scenes, write_scene
+from blurdepth.streets import make_street, render, render_exposure
+
+SIZE = (160, 48)
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write_scene(tmp_path / name, render_scene(7, *SIZE))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_the_keys_shapes_and_ranges_are_those_that_scripts_rely_on(tmp_path: Path) -> None:
+    write_scene(tmp_path / "a.npz", render_scene(12, *SIZE))
+    with np.load(tmp_path / "a.npz") as kept:
+        names = {"sharp_linear", "blur_linear", "depth_m", "ids", "mean_inverse_depth", "mover_fraction", "meta"}
+        assert names <= set(kept.files)
+        assert kept["blur_linear"].shape == (48, 160, 3) and kept["ids"].dtype == np.uint8
+        assert np.isinf(kept["depth_m"]).any() and kept["depth_m"].min() > 0
+        assert 0 <= kept["mover_fraction"].min() <= kept["mover_fraction"].max() <= 1
+        meta = json.loads(str(kept["meta"]))
+    seen = set(np.unique(read_scene(tmp_path / "a.npz").ids))
+    assert {moved["id"] for moved in meta["objects"]} <= seen
+    assert (meta["scene"], meta["width"], meta["height"]) == (12, *SIZE)
+
+
+def test_a_scene_is_read_as_it_was_written_but_for_half_precision(tmp_path: Path) -> None:
+    scene = render_scene(3, *SIZE)
+    write_scene(tmp_path / "a.npz", scene)
+    again = read_scene(tmp_path / "a.npz")
+    for field in dataclasses.fields(scene):
+        before, after = getattr(scene, field.name), getattr(again, field.name)
+        if field.name in ("ids", "meta"):
+            assert np.array_equal(before, after)
+        else:
+            np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-6)
+
+
+def test_the_mean_lies_between_the_farthest_and_the_nearest() -> None:
+    scene = render_scene(5, *SIZE)
+    assert scene.near_inverse_depth is not None and scene.far_inverse_depth is not None
+    assert (scene.mean_inverse_depth <= scene.near_inverse_depth + 1e-6).all()
+    assert (scene.mean_inverse_depth >= scene.far_inverse_depth - 1e-6).all()
+
+
+def test_the_exposure_is_the_mean_of_its_moments() -> None:
+    street = make_street(12, "crossing", "noon")
+    moments = [render(street, *SIZE, time=(k + 0.5) / 64 - 0.5) for k in range(64)]
+    exposed = render_exposure(street, *SIZE, times=64)
+    mean = np.mean([moment.inverse_depth for moment in moments], axis=0)
+    np.testing.assert_allclose(exposed.inverse_depth, mean, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(exposed.linear, np.mean([moment.linear for moment in moments], axis=0), atol=1e-5)
+
+
+def test_where_nothing_moves_the_blurred_frame_is_the_sharp_one() -> None:
+    street = make_street(12, "avenue", "overcast")
+    still = dataclasses.replace(street, motion=dataclasses.replace(street.motion, translation_m=(0, 0, 0)))
+    still = dataclasses.replace(still, motion=dataclasses.replace(still.motion, rotation_deg=(0, 0, 0), objects={}))
+    exposed, sharp = render_exposure(still, *SIZE), render(still, *SIZE)
+    np.testing.assert_allclose(exposed.linear, sharp.linear, atol=1e-6)
+    np.testing.assert_array_equal(exposed.near, exposed.far)
+    assert exposed.moving_share.max() == 0
+
+
+def test_a_mover_is_seen_for_a_share_of_the_exposure() -> None:
+    seed = next(seed for seed in range(100) if "objects" in render_scene(seed, 80, 24).meta["kind"])
+    share = render_scene(seed, *SIZE).mover_fraction
+    assert ((share > 0.1) & (share < 0.9)).any() and share.max() == pytest.approx(1, abs=0.3)
+
+
+def test_many_scenes_hold_every_kind_of_motion() -> None:
+    kinds = {motion_kind(make_street(seed).motion).split(",")[0] for seed in range(60)}
+    assert kinds == {"driving", "turning", "standing"}
+
+
+def test_the_command_renders_and_keeps_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [
+        "scenes",
+        "--out",
+        str(tmp_path),
+        "--count",
+        "2",
+        "--seed",
+        "4",
+        "--width",
+        "64",
+        "--height",
+        "24",
+        "--json",
+    ]
+    assert main(asked) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["scenes"]) == 2 and report["seconds"] > 0
+    before = [Path(path).stat().st_mtime_ns for path in report["scenes"]]
+    assert main(asked) == 0
+    assert [Path(path).stat().st_mtime_ns for path in report["scenes"]] == before
+
+
+@pytest.mark.parametrize("wrong", [["--count", "0"], ["--width", "0"], ["--height", "9999"], ["--seed", "-1"]])
+def test_bad_numbers_are_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: list[str]) -> None:
+    assert main(["scenes", "--out", str(tmp_path), *wrong]) == 2
+    assert wrong[1] in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_what_is_no_scene_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="is not a scene"):
+        read_scene(tmp_path / "a.npz")
+
+
+def test_a_folder_of_scenes_is_rendered_in_order(tmp_path: Path) -> None:
+    paths = list(render_scenes(tmp_path, range(2, 4), *SIZE))
+    assert [read_scene(path).meta["scene"] for path in paths] == [2, 3]
