@@ -55,10 +55,10 @@ def score(scene: Scene) -> Score:
     sharp, blurred = (linear_to_srgb(light) for light in (scene.sharp_linear, scene.blur_linear))
     inverse_depth = (1 / scene.depth_m).astype(np.float32)
     exposed = expose(srgb_to_linear(sharp), inverse_depth, motion, scene.ids)
-    sharp, blurred, got = (np.divide(each, 255) for each in (sharp, blurred, linear_to_srgb(exposed.linear)))
+    frame, aim, got = (np.divide(each, 255) for each in (sharp, blurred, linear_to_srgb(exposed.linear)))
     truth = scene.mean_inverse_depth
     floor = np.maximum(truth, 1e-2)
-    changed = np.abs(sharp - blurred).max(axis=2) > CHANGED
+    changed = np.abs(frame - aim).max(axis=2) > CHANGED
     wrong = np.abs(truth - inverse_depth) > WRONG * floor
     enough = changed.mean() > LEAST_SHARE
     error = None
@@ -67,8 +67,8 @@ def score(scene: Scene) -> Score:
         error = float(errors[0].mean() / errors[1].mean())
     return Score(
         scene.meta["kind"],
-        psnr(got, blurred, changed) if enough else None,
-        psnr(sharp, blurred, changed) if enough else None,
+        psnr(got, aim, changed) if enough else None,
+        psnr(frame, aim, changed) if enough else None,
         error,
     )
 

@@ -72,12 +72,12 @@ def end_if_dead(workspace: Workspace, job: Job) -> bool:
 def _press(workspace: Workspace, job: Job) -> None:
     """End the process of a job that was asked to stop long ago, at first in a way that it could still answer."""
     waited = (datetime.now(UTC) - datetime.fromisoformat(str(job.stop_requested_at))).total_seconds()
-    limit, told = (WRITE_S, "end") if job.activity == STOPPING else (STOP_S, "react")
+    limit, verb = (WRITE_S, "end") if job.activity == STOPPING else (STOP_S, "react")
     process = _process_of(job) if waited > limit else None
     if process is None:
         return
     told = (
-        f"It did not {told} within {limit:.0f} s of Stop, so its process was ended; Resume goes on from what was kept."
+        f"It did not {verb} within {limit:.0f} s of Stop, so its process was ended; Resume goes on from what was kept."
     )
     workspace.store.jobs.note_error(job, told)
     try:
