@@ -43,7 +43,9 @@ def main() -> None:
     run([*python, "ruff", "format", *([] if fix else ["--check"]), "."])
     run([*python, "ruff", "check", *(["--fix"] if fix else []), "."])
     run([*python, "mypy"])
-    run([*python, "pytest", *(argument for argument in arguments if argument != "--fix")])
+    # Half of the tests wait for a page or a process most of the time.
+    side_by_side = ["-n", "2", "--dist", "loadfile"]
+    run([*python, "pytest", *side_by_side, *(argument for argument in arguments if argument != "--fix")])
 
 
 if __name__ == "__main__":

@@ -139,7 +139,8 @@ class GenerateTab:
             self.words.reading.edit,
             self.desk.editor.edit,
         ):
-            self._remember_after(changed(lambda: None, None, None, **LIGHT))
+            # Of quick changes the last one counts, which would be dropped while the one before is being kept.
+            self._remember_after(changed(lambda: None, None, None, trigger_mode="always_last", **LIGHT))
 
     def _remember_after(self, event: Any) -> None:
         models = [self.input.model, self.input.finder]
