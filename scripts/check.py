@@ -43,8 +43,8 @@ def main() -> None:
     run([*python, "ruff", "format", *([] if fix else ["--check"]), "."])
     run([*python, "ruff", "check", *(["--fix"] if fix else []), "."])
     run([*python, "mypy"])
-    # Half of the tests wait for a page or a process most of the time.
-    side_by_side = ["-n", "2", "--dist", "loadfile"]
+    # Half of the tests wait for a page or a process most of the time. Few tests in a file doesn't mean a short one.
+    side_by_side = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     run([*python, "pytest", *side_by_side, *(argument for argument in arguments if argument != "--fix")])
 
 
