@@ -119,11 +119,13 @@ def write_scene(path: Path, scene: Scene) -> None:
     Raises:
         StorageError: it can't be written.
     """
-    arrays: dict[str, Any] = {
-        name: value.astype(np.float16)
-        for name, value in vars(scene).items()
-        if isinstance(value, np.ndarray) and name != "ids"
-    }
+    # Ground so near the horizon that half precision has no number for it counts as the sky.
+    with np.errstate(over="ignore"):
+        arrays: dict[str, Any] = {
+            name: value.astype(np.float16)
+            for name, value in vars(scene).items()
+            if isinstance(value, np.ndarray) and name != "ids"
+        }
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, ids=scene.ids, meta=np.array(json.dumps(scene.meta)))
     write_atomically(path, buffer.getvalue())

@@ -111,6 +111,13 @@ def test_bad_numbers_are_refused_by_name(tmp_path: Path, capsys: pytest.CaptureF
     assert wrong[1] in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+def test_what_is_too_far_for_half_precision_is_kept_as_the_sky(tmp_path: Path) -> None:
+    scene = render_scene(3, *SIZE)
+    scene.depth_m[20, 3] = 1e5
+    write_scene(tmp_path / "a.npz", scene)
+    assert np.isinf(read_scene(tmp_path / "a.npz").depth_m[20, 3])
+
+
 def test_what_is_no_scene_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match="is not a scene"):
