@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from blurdepth.depth import Map
 from blurdepth.errors import StorageError
-from blurdepth.files import write_atomically
+from blurdepth.files import npy_bytes, write_atomically
 from blurdepth.images import Rgb
 from blurdepth.metrics import Regions
 
@@ -88,15 +87,9 @@ class ExampleCache:
                 # The disk has it before its name appears. Not every file system keeps that order by itself: a power
                 # cut could leave a file of the right size that holds zeros, which nobody would notice when it is
                 # read. To check each file at its first use would read all of it, where a crop is all that is needed.
-                write_atomically(path, _npy(part))
+                write_atomically(path, npy_bytes(part))
         except (OSError, StorageError):
             return  # a cache that can't be written only costs time
-
-
-def _npy(values: NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(values), allow_pickle=False)
-    return buffer.getvalue()
 
 
 def _free_memory_share() -> int:

@@ -8,6 +8,7 @@ import os
 import uuid
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,13 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 
 def encode_array(values: NDArray[np.float32]) -> bytes:
     """The bytes of an .npy file with `values` as float32."""
+    return npy_bytes(np.asarray(values, np.float32))
+
+
+def npy_bytes(values: NDArray[Any]) -> bytes:
+    """The bytes of an .npy file with `values` in their own type."""
     buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(values, dtype=np.float32), allow_pickle=False)
+    np.save(buffer, np.ascontiguousarray(values), allow_pickle=False)
     return buffer.getvalue()
 
 

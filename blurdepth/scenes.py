@@ -24,6 +24,7 @@ from blurdepth.streets.scene import Street
 Map = NDArray[np.float32]
 TIMES = 16
 SCENE_KEYS = ("sharp_linear", "blur_linear", "depth_m", "mean_inverse_depth")
+_MORE_KEYS = ("near_inverse_depth", "far_inverse_depth", "mover_fraction")
 MAX_SIDE_PX = 4096
 _STANDS_M, _TURNS_DEG = 0.02, 0.05
 
@@ -139,10 +140,9 @@ def read_scene(path: Path) -> Scene:
     """
     try:
         with np.load(path, allow_pickle=False) as kept:
-            arrays = {name: kept[name].astype(np.float32) for name in kept.files if name not in ("ids", "meta")}
-            missing = [name for name in SCENE_KEYS if name not in arrays]
-            if missing:
-                raise KeyError(", ".join(missing))
+            # What another maker adds is left alone.
+            known = [*SCENE_KEYS, *(name for name in _MORE_KEYS if name in kept.files)]
+            arrays = {name: kept[name].astype(np.float32) for name in known}
             shape = arrays["depth_m"].shape
             ids = kept["ids"] if "ids" in kept.files else np.zeros(shape, np.uint8)
             meta = json.loads(str(kept["meta"])) if "meta" in kept.files else {}

@@ -118,6 +118,13 @@ def test_what_is_too_far_for_half_precision_is_kept_as_the_sky(tmp_path: Path) -
     assert np.isinf(read_scene(tmp_path / "a.npz").depth_m[20, 3])
 
 
+def test_what_another_maker_adds_is_left_alone(tmp_path: Path) -> None:
+    write_scene(tmp_path / "a.npz", render_scene(3, *SIZE))
+    with np.load(tmp_path / "a.npz") as kept:
+        np.savez(tmp_path / "b.npz", **kept, weather=np.array("rain"))
+    assert np.array_equal(read_scene(tmp_path / "b.npz").depth_m, read_scene(tmp_path / "a.npz").depth_m)
+
+
 def test_what_is_no_scene_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match="is not a scene"):

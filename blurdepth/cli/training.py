@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -38,16 +37,18 @@ def train(args: Namespace) -> tuple[dict[str, Any], str]:
     samples = workspace.training_samples(args.version, recipe.split, recipe.val_share, recipe.seed)
     provenance = workspace.training_provenance(args.version, args.base, recipe.name)
     base = workspace.resolve_model(args.base)
-    tracker = _tracker(args, recipe)
+    # Before accelerate lets them meet: it would have them wait for each other less long.
+    processes = join_processes()
+    tracker = _tracker(args, recipe) if processes.first else None
     control = _Console(tracker)
     try:
-        with _ended_by_signals(control):
+        with _ended_by_signals(control, alone=processes.count == 1):
             outcome = finetune(base, samples, recipe, args.out, control, provenance=provenance)
     finally:
         if tracker:
             tracker.finish()
     if outcome.status == "stopped":
-        if os.environ.get("RANK", "0") == "0":
+        if processes.first:
             print(f"Stopped. The same command goes on from what {args.out} keeps.", file=sys.stderr)
         raise KeyboardInterrupt
     result = {"status": outcome.status, "checkpoint": str(outcome.checkpoint or ""), "metrics": outcome.metrics}
@@ -63,24 +64,21 @@ def _gain(metrics: dict[str, Any]) -> str:
 
 
 def _tracker(args: Namespace, recipe: Recipe) -> Tracker | None:
-    """The tracker that was asked for, of the first process alone."""
+    """The tracker that was asked for."""
     if not args.tracker:
-        return None
-    # Before accelerate lets them meet: it would have them wait for each other less long.
-    if not join_processes().first:
         return None
     return open_tracker(args.tracker, f"blurdepth-{args.out.name}", args.out, recipe.as_dict())
 
 
 @contextmanager
-def _ended_by_signals(control: _Console) -> Iterator[None]:
+def _ended_by_signals(control: _Console, *, alone: bool) -> Iterator[None]:
     """Have Ctrl-C and a polite kill end the fine-tune after its step; asked once more, the process ends at once."""
     before = {number: signal.getsignal(number) for number in _ENDING}
 
     def heed(number: int, _frame: object) -> None:
         control.stopping = True
         # A launcher hands on to its processes what the terminal has told them already.
-        if os.environ.get("WORLD_SIZE", "1") == "1":
+        if alone:
             signal.signal(number, before[number])
 
     try:

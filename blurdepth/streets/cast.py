@@ -10,7 +10,6 @@ from blurdepth.streets.scene import Surface
 from blurdepth.streets.solids import NEAR_M, SUN_CELL_M, SUN_SPAN_M, Lists, Solids, Sun
 
 Point = tuple[float, float, float]
-NO_HIT = (math.inf, -1)
 _LEAVES = int(Surface.LEAVES)
 _SUN_CELLS = round(SUN_SPAN_M / SUN_CELL_M)
 _SHADOW_START_M = 0.02
