@@ -38,3 +38,15 @@ _OPTIONS: dict[str, Any] = {
 }
 compiled: Callable[[Function], Function] = numba.njit(**_OPTIONS)
 inlined: Callable[[Function], Function] = numba.njit(**_OPTIONS, forceinline=True)
+
+
+@inlined
+def clamp(value: float, low: float, high: float) -> float:
+    """`value`, or the bound that it is beyond."""
+    return min(max(value, low), high)
+
+
+@inlined
+def mix(one: float, other: float, share: float) -> float:
+    """`share` of the other."""
+    return one + share * (other - one)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from blurdepth.compiling import compiled, inlined
+from blurdepth.compiling import clamp, compiled, inlined, mix
 from blurdepth.depth import CAP_M
 from blurdepth.exposure.arrays import (
     F32,
@@ -34,10 +34,8 @@ from blurdepth.exposure.sampling import (
     bilinear,
     body_at,
     cast_ray,
-    clamp,
     depth_at,
     light_left_at,
-    mix,
     own_depth,
     piece_of,
     turn_matrix,

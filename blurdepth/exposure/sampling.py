@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from blurdepth.compiling import inlined
+from blurdepth.compiling import clamp, inlined
 from blurdepth.exposure.arrays import F32, F64, Cutouts, Lens
 
 Corners = tuple[int, int, int, int]
@@ -46,18 +46,6 @@ class Piece(NamedTuple):
 def unsigned(index: int) -> int:
     """The same index without a sign: one with a sign is checked each time for whether it counts from the end."""
     return np.uintp(index)  # type: ignore[return-value]
-
-
-@inlined
-def clamp(value: float, low: float, high: float) -> float:
-    """`value`, or the bound that it is beyond."""
-    return min(max(value, low), high)
-
-
-@inlined
-def mix(one: float, other: float, share: float) -> float:
-    """`share` of the other."""
-    return one + share * (other - one)
 
 
 @inlined

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from blurdepth.compiling import compiled, inlined
+from blurdepth.compiling import clamp, compiled, inlined, mix
 from blurdepth.streets.noise import cell_noise, fractal2, noise2
 from blurdepth.streets.scene import Road
-from blurdepth.streets.surfaces import band, clip, detail, mix
+from blurdepth.streets.surfaces import band, detail
 
 Albedo = tuple[float, float, float]
 
@@ -138,7 +138,7 @@ def _asphalt(plan: Plan, x: float, z: float, across: float, foot: float) -> Albe
     red, green, blue = tone, tone * 0.99, tone * 0.975
     centre, other = _markings(plan, across, z, foot)
     if centre + other > 0:
-        worn = 0.55 + 0.45 * clip(fractal2(x * 1.7, z * 1.7, 2) * 2.2 - 0.3, 0.0, 1.0)
+        worn = 0.55 + 0.45 * clamp(fractal2(x * 1.7, z * 1.7, 2) * 2.2 - 0.3, 0.0, 1.0)
         share = centre * worn
         paint = (0.58, 0.4, 0.06) if plan.yellow else (0.62, 0.62, 0.6)
         red, green, blue = mix(red, paint[0], share), mix(green, paint[1], share), mix(blue, paint[2], share)
@@ -168,7 +168,7 @@ def _grass(plan: Plan, x: float, z: float, foot: float) -> Albedo:
     blade = (noise2(x * 3, z * 3) - 0.5) * 0.6
     if left > 0:
         blade += (noise2(x * 13, z * 13) - 0.5) * left
-    dry, tone = clip((broad - 0.5) * 3, 0.0, 1.0), 0.65 + 0.5 * broad + 0.7 * blade
+    dry, tone = clamp((broad - 0.5) * 3, 0.0, 1.0), 0.65 + 0.5 * broad + 0.7 * blade
     red, green, blue = plan.grass
     return mix(red, 0.2, dry) * tone, mix(green, 0.16, dry) * tone, mix(blue, 0.09, dry) * tone
 

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from blurdepth.compiling import compiled, inlined
+from blurdepth.compiling import clamp, compiled, inlined
 from blurdepth.streets.cast import cast, in_shadow, to_local, to_world
 from blurdepth.streets.ground import Plan, ground_albedo, meet_ground
 from blurdepth.streets.scene import F32
 from blurdepth.streets.shading import Air, Point, beneath_cars, lit, sky
 from blurdepth.streets.solids import F64, TILE_PX, Lists, Solids, Sun
-from blurdepth.streets.surfaces import Skin, clip, skin_of
+from blurdepth.streets.surfaces import Skin, skin_of
 
 _OFF_M = 0.02
 _CAR_SHADE_FAR_M = 90.0
@@ -135,7 +135,7 @@ def _light_of(scene: Scene, time: float, o: Point, d: Point, hit: Hit, focal: fl
     else:
         skin, n = _solid_look(scene, i, hit.plane, time, p, foot)
         # What stands on the ground sees less sky towards its foot.
-        open_sky = clip(0.55 - 0.25 * p[1], 0.55, 1.0)
+        open_sky = clamp(0.55 - 0.25 * p[1], 0.55, 1.0)
     light = lit(scene.air, skin, n, unit, _sunlit(scene, time, p, n), open_sky)
     through = math.exp(-scene.air.haze * at)
     far = scene.air.horizon

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from blurdepth.compiling import compiled, inlined
+from blurdepth.compiling import clamp, compiled, inlined, mix
 from blurdepth.streets.noise import fractal2
 from blurdepth.streets.scene import Light
 from blurdepth.streets.solids import Solids
-from blurdepth.streets.surfaces import Skin, clip, mix
+from blurdepth.streets.surfaces import Skin
 
 Point = tuple[float, float, float]
 Rgb3 = tuple[float, float, float]
@@ -47,15 +47,15 @@ def _dot(a: Point, b: Point) -> float:
 @compiled
 def sky(air: Air, d: Point) -> Rgb3:
     """Light that comes from far away along the unit direction `d`."""
-    rise = clip(-d[1], 0.0, 1.0)
-    blend = clip(rise * 2.2, 0.0, 1.0) ** 0.6
+    rise = clamp(-d[1], 0.0, 1.0)
+    blend = clamp(rise * 2.2, 0.0, 1.0) ** 0.6
     share, shade = 0.0, 1.0
     if rise > 0:
         flat = 1 / (rise + 0.12)
         cloud = fractal2(d[0] * flat * 1.3 + air.seed, d[2] * flat * 1.3, 5)
-        share = 0.85 * clip((cloud - 1 + air.clouds) * 4, 0.0, 1.0) * clip(rise * 8, 0.0, 1.0)
+        share = 0.85 * clamp((cloud - 1 + air.clouds) * 4, 0.0, 1.0) * clamp(rise * 8, 0.0, 1.0)
         shade = 1.05 * (0.75 + 0.5 * (cloud - 0.5))
-    towards = clip(_dot(air.sun, d), 0.0, 1.0)
+    towards = clamp(_dot(air.sun, d), 0.0, 1.0)
     glow = 0.35 * (0.35 * towards**6 + 1.2 * towards**80)
     red = mix(mix(air.horizon[0], air.zenith[0], blend), air.horizon[0] * shade, share) + glow * air.sun_rgb[0]
     green = mix(mix(air.horizon[1], air.zenith[1], blend), air.horizon[1] * shade, share) + glow * air.sun_rgb[1]
@@ -105,8 +105,8 @@ def lit(air: Air, skin: Skin, n: Point, d: Point, sunlit: float, open_sky: float
     """
     up = 0.5 - 0.5 * n[1]
     mirrored = d[1] - 2 * _dot(n, d) * n[1]
-    above = clip(0.5 - 4 * mirrored, 0.0, 1.0)
-    seen = 0.18 * (1 - above) + (0.75 - 0.35 * clip(-mirrored, 0.0, 1.0)) * above
+    above = clamp(0.5 - 4 * mirrored, 0.0, 1.0)
+    seen = 0.18 * (1 - above) + (0.75 - 0.35 * clamp(-mirrored, 0.0, 1.0)) * above
     return (
         _channel(air, 0, skin[0], skin, sunlit, open_sky, up, seen),
         _channel(air, 1, skin[1], skin, sunlit, open_sky, up, seen),

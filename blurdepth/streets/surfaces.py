@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from blurdepth.compiling import compiled, inlined
+from blurdepth.compiling import clamp, compiled, inlined, mix
 from blurdepth.streets.noise import cell_noise, fractal2, fractal3, noise2, noise3
 from blurdepth.streets.scene import Surface
 from blurdepth.streets.solids import Solids
@@ -15,27 +15,15 @@ Skin = tuple[float, float, float, float, float]
 
 
 @inlined
-def clip(value: float, low: float, high: float) -> float:
-    """`value`, or the bound that it is beyond."""
-    return min(max(value, low), high)
-
-
-@inlined
 def band(value: float, half: float, foot: float) -> float:
     """Coverage of a band |value| < half by a pixel of width `foot`, 0 to 1."""
-    return clip((half - abs(value)) / max(foot, 1e-4) + 0.5, 0.0, 1.0)
+    return clamp((half - abs(value)) / max(foot, 1e-4) + 0.5, 0.0, 1.0)
 
 
 @inlined
 def detail(size: float, foot: float) -> float:
     """How much of a texture of `size` metres is left in a pixel of width `foot`, 0 to 1."""
-    return clip(1.5 - foot / size, 0.0, 1.0)
-
-
-@inlined
-def mix(a: float, b: float, share: float) -> float:
-    """`share` of the other."""
-    return a + (b - a) * share
+    return clamp(1.5 - foot / size, 0.0, 1.0)
 
 
 @inlined
@@ -103,7 +91,7 @@ def _facade(solids: Solids, i: int, p: Point, n: Point, foot: float) -> Skin:
         albedo = _mixed(wall, tint[0] * 0.4, tint[1] * 0.4, tint[2] * 0.4, inside)
     else:
         albedo = _mixed(wall, 0.6, 0.6, 0.58, inside)
-    curtain = 0.7 * clip((kind - 0.72) * 6, 0.0, 1.0) if y > -tall * 0.2 else 0.0
+    curtain = 0.7 * clamp((kind - 0.72) * 6, 0.0, 1.0) if y > -tall * 0.2 else 0.0
     dark = _mixed((0.02, 0.024, 0.028), 0.35, 0.33, 0.3, curtain)
     albedo = _mixed(albedo, dark[0], dark[1], dark[2], glass)
     lit = kind < (0.5 if ground else 0.28)
@@ -135,14 +123,14 @@ def _car_side(solids: Solids, i: int, p: Point, foot: float) -> float:
 def _car_body(solids: Solids, i: int, p: Point, n: Point, foot: float) -> Skin:
     """Paint with lamps, plates, seams and a dark sill. look: wheel radius, wheel z front, rear, seed."""
     x, y, half, belt = p[0], p[1], solids.high[i, 0], solids.low[i, 1]
-    dark = clip((y + solids.look[i, 0] * 0.95) / max(foot, 0.03), 0.0, 1.0)
+    dark = clamp((y + solids.look[i, 0] * 0.95) / max(foot, 0.03), 0.0, 1.0)
     if abs(n[0]) > 0.6:
         dark = min(dark + _car_side(solids, i, p, foot), 1.0)
     albedo = _mixed(_colour(solids, i), 0.012, 0.012, 0.013, dark)
     lamp, ahead = 0.0, n[2] > 0
     if abs(n[2]) > 0.6:
         height = (y - belt) / (solids.high[i, 1] - belt)
-        lamp = band(height - 0.3, 0.13, 0.04) * clip((abs(x) - half * 0.58) * 20, 0.0, 1.0)
+        lamp = band(height - 0.3, 0.13, 0.04) * clamp((abs(x) - half * 0.58) * 20, 0.0, 1.0)
         if ahead:
             albedo = _mixed(albedo, 0.75, 0.75, 0.72, lamp)
             grille = band(height - 0.42, 0.14, 0.05) * band(x, half * 0.5, foot)
@@ -165,7 +153,7 @@ def _car_cabin(solids: Solids, i: int, p: Point, n: Point, foot: float) -> Skin:
     length = solids.high[i, 2] - solids.low[i, 2]
     # How far in from the outline along z the slanted ends are is told by the normals alone, so pillars are drawn as a
     # margin to the top and the bottom and as upright bands.
-    glass = clip((height - 0.1) * 40, 0.0, 1.0) * clip((0.88 - height) * 40, 0.0, 1.0)
+    glass = clamp((height - 0.1) * 40, 0.0, 1.0) * clamp((0.88 - height) * 40, 0.0, 1.0)
     if n[1] < -0.93:
         glass = 0.0
     elif abs(n[0]) > 0.6:
