@@ -70,7 +70,9 @@ class Backend:
             self.short_side = gr.Slider(
                 32, 1152, value=settings.short_side_px, step=16, label="Height while drawn, px", elem_id="paint-px"
             )
-        told = [self.panel, self.preview, self.cost, self.instead]
+        # Apart from `tell`: an update of the panel while somebody types in it can take back what was typed.
+        self.kind.change(self.show_settings, self.kind, [self.panel, self.preview], **LIGHT)
+        told = [self.cost, self.instead]
         typed = [box.blur for box in (self.base, self.adapter)]
         drawn = [slider.release for slider in (self.steps, self.guidance, self.short_side)]
         changes = [self.kind.change, self.preview.change, self.frame_id.change, *typed, *drawn]
@@ -97,19 +99,23 @@ class Backend:
         paint = PaintSettings(int(steps), float(guidance), scale, factor, int(short_side), bool(preview))
         return {"backend": kind, "painters": models, "paint": paint}
 
-    def tell(self, frame_id: str, kind: str, *values: Any) -> tuple[Any, ...]:
+    def show_settings(self, kind: str) -> tuple[Any, Any]:
+        """What is set for SDXL is shown where SDXL is chosen."""
+        update = gr.update(visible=kind != exposure.BACKEND)
+        return update, update
+
+    def tell(self, frame_id: str, kind: str, *values: Any) -> tuple[str, Any]:
         """What it will download, whether memory suffices, and how long it takes; before anything starts."""
-        hidden, shown = gr.update(visible=False), gr.update(visible=True)
         if kind == exposure.BACKEND:
-            return hidden, hidden, _note(_SIMULATOR), hidden
+            return _note(_SIMULATOR), gr.update(visible=False)
         try:
             asked = self.chosen(kind, *values)
             self.workspace.check_painters(asked["painters"])
             loaded = self.workspace.painter_mode(asked["painters"])
             plan = plan_painting(asked["painters"], *self._size(frame_id), asked["paint"], loaded)
         except BlurdepthError as error:
-            return shown, shown, html.notice(str(error)), shown
-        return shown, shown, _note(_ABOUT[kind], *plan.words()), gr.update(visible=not plan.suffices)
+            return html.notice(str(error)), gr.update(visible=True)
+        return _note(_ABOUT[kind], *plan.words()), gr.update(visible=not plan.suffices)
 
     def _size(self, frame_id: str) -> tuple[int, int]:
         """(width, height) of the frame; until there is one, one of KITTI's shape stands for it."""
