@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 # So that it runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from blurdepth.camera import motion_from_json
 from blurdepth.exposure import expose
 from blurdepth.images import linear_to_srgb, srgb_to_linear
 from blurdepth.scenes import Scene, render_scene
@@ -51,12 +50,12 @@ class Score:
 
 def score(scene: Scene) -> Score:
     """Expose the sharp frame of a scene, and hold it against the truth."""
-    motion = motion_from_json(json.dumps({key: scene.meta[key] for key in ("fov_x_deg", "camera", "objects")}))
-    sharp, blurred = (linear_to_srgb(light) for light in (scene.sharp_linear, scene.blur_linear))
-    inverse_depth = (1 / scene.depth_m).astype(np.float32)
+    sharp, blurred = (linear_to_srgb(light) for light in (scene.sharp_linear, scene.exposure.linear))
+    inverse_depth, motion = scene.inverse_depth, scene.motion
+    assert motion is not None, "a scene of ours tells what moves"
     exposed = expose(srgb_to_linear(sharp), inverse_depth, motion, scene.ids)
     frame, aim, got = (np.divide(each, 255) for each in (sharp, blurred, linear_to_srgb(exposed.linear)))
-    truth = scene.mean_inverse_depth
+    truth = scene.exposure.mean_inverse_depth
     floor = np.maximum(truth, 1e-2)
     changed = np.abs(frame - aim).max(axis=2) > CHANGED
     wrong = np.abs(truth - inverse_depth) > WRONG * floor

@@ -103,6 +103,12 @@ class Estimator:
             raise ModelError(f"The model {self.name} returned values that are not numbers: use another checkpoint.")
         return values
 
+    def fitting(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The (height, width) in pixels that the model takes and that is nearest to `size`."""
+        step = getattr(self.processor, "ensure_multiple_of", None) or 1
+        height, width = (max(round(side / step), 1) * step for side in size)
+        return height, width
+
     def predict_inverse(self, rgb: Rgb) -> NDArray[np.float32]:
         """Like `predict`, but always larger = nearer: metres are turned into 1/m."""
         return to_inverse_depth(self.predict(rgb), self.kind)

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth import __version__
-from blurdepth.depth import BLURRED, MIXED, STATIC, fit_affine
+from blurdepth.depth import STATIC, fit_affine
 from blurdepth.errors import InputError
 from blurdepth.estimators import NOTES, Estimator
+from blurdepth.exposure.result import regions as regions_of
 from blurdepth.files import write_atomically
 from blurdepth.images import Rgb, linear_to_srgb
 from blurdepth.metrics import METRICS, Regions, align, mean_metrics, metrics_by_region
@@ -126,15 +127,8 @@ def sample_example(workspace: Workspace, sample: Sample) -> Example:
 
 
 def _scene_example(path: Path) -> Example:
-    scene = read_scene(path)
-    sharp, blurred = linear_to_srgb(scene.sharp_linear), linear_to_srgb(scene.blur_linear)
-    target, depth_m = scene.mean_inverse_depth, scene.depth_m
-    sharp_inverse = np.where(np.isfinite(depth_m), 1 / np.maximum(depth_m, 1e-3), 0)
-    # Scenes hold no spread over the exposure: a mean that differs from the sharp depth by 5 % shows mixed depths.
-    mixed = np.abs(target - sharp_inverse) > 0.05 * np.maximum(target, 1e-2)
-    moved = np.abs(sharp.astype(np.int16) - blurred).max(axis=-1) > 15
-    regions = np.where(mixed, MIXED, np.where(moved, BLURRED, STATIC)).astype(np.uint8)
-    return Example(path.stem, blurred, target, regions)
+    exposure = read_scene(path).exposure
+    return Example(path.stem, linear_to_srgb(exposure.linear), exposure.mean_inverse_depth, regions_of(exposure))
 
 
 def measure_example(estimator: Estimator, example: Example) -> RegionMetrics:

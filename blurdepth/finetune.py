@@ -163,7 +163,8 @@ class _Run:
         self.trainer = Trainer(model, estimator.kind, recipe, processes)
         items = blurred_items(train, recipe) + (sharp_items(train) if recipe.include_sharp else [])
         normal = estimator.processor.image_mean, estimator.processor.image_std
-        self.data = TrainingSet(items, recipe, *normal, ExampleCache(folder.cache), processes)
+        fitting = replace(recipe, crop=estimator.fitting(recipe.crop))
+        self.data = TrainingSet(items, fitting, *normal, ExampleCache(folder.cache), processes)
         measured = held_out or train
         self.validation = Validation(
             blurred_items(measured, recipe), sharp_items(measured), processes, folder.save_probe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +24,8 @@ from blurdepth.depth import (
 from blurdepth.errors import InputError
 
 MIN_REGION_PIXELS = 16
+RING_PX = (3, 10)
+"""How far the ring around mixed pixels lies from them."""
 
 Regions = NDArray[np.uint8]
 
@@ -130,8 +133,8 @@ def metrics_by_region(
         cap_m: metres.
 
     Returns:
-        Metrics by "all", "static", "blurred" (1 and 2) and "mixed" (2); a region with fewer than 16 pixels is
-        left out.
+        Metrics by "all", "static", "blurred" (1 and 2), "pure" (1), "mixed" (2) and "ring" (of `RING_PX` around what is
+        mixed, where models drag their outlines to); a region with fewer than 16 pixels is left out.
 
     Raises:
         InputError: the shapes differ, or no pixel counts.
@@ -139,18 +142,67 @@ def metrics_by_region(
     counts = _within_cap(inverse_depth_target, regions != INVALID, cap_m)
     aligned_m = inverse_to_depth_m(align(affine_prediction, inverse_depth_target, regions, cap_m), cap_m)
     target_m = inverse_to_depth_m(inverse_depth_target, cap_m)
-    blurred = (regions == BLURRED) | (regions == MIXED)
+    pure, mixed = regions == BLURRED, regions == MIXED
     masks = {
         "all": counts,
         "static": counts & (regions == STATIC),
-        "blurred": counts & blurred,
-        "mixed": counts & (regions == MIXED),
+        "blurred": counts & (pure | mixed),
+        "pure": counts & pure,
+        "mixed": counts & mixed,
+        "ring": counts & ring_around(mixed),
     }
     return {
         name: depth_metrics(aligned_m, target_m, mask)
         for name, mask in masks.items()
         if name == "all" or mask.sum() >= MIN_REGION_PIXELS
     }
+
+
+def ring_around(mask: Mask) -> Mask:
+    """(H, W) bool: what lies outside the mask, `RING_PX` from it.
+
+    >>> ring_around(np.arange(12)[None] == 0).astype(int).tolist()
+    [[0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0]]
+    """
+    if not mask.any():
+        return np.zeros_like(mask)
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray((away >= RING_PX[0]) & (away <= RING_PX[1]))
+
+
+def inverse_error(affine_prediction: Map, inverse_depth_target: Map, mask: Mask | None = None) -> float:
+    """Mean absolute error of inverse depth over the target's own mean deviation; 1 is a flat guess.
+
+    It counts the whole frame, the sky too, and is what the scale-and-shift-invariant loss lowers.
+
+    Args:
+        affine_prediction: (H, W) float32, larger = nearer; aligned to the whole target by least squares.
+        inverse_depth_target: (H, W) float32, 1/m; sky is 0.
+        mask: (H, W) bool, which pixels the error is of; all if not given. The deviation is that of the whole frame.
+
+    Raises:
+        InputError: the shapes differ.
+    """
+    error = np.abs(fit_affine(affine_prediction, inverse_depth_target).apply(affine_prediction) - inverse_depth_target)
+    deviation = np.abs(inverse_depth_target - inverse_depth_target.mean()).mean()
+    return float((error if mask is None else error[mask]).mean() / deviation)
+
+
+def straight_ramp(inverse_depth_target: Map) -> Map:
+    """The best guess that doesn't look at the picture: 0 above a horizon, linear in the row below.
+
+    Args:
+        inverse_depth_target: (H, W) float32, 1/m; the horizon (of 40) that suits it best is taken.
+
+    Returns:
+        (H, W) float32, larger = nearer.
+    """
+    rows = np.linspace(0, 1, len(inverse_depth_target), dtype=np.float32)
+    ramps = [
+        np.repeat(np.clip(rows - horizon, 0, None)[:, None], inverse_depth_target.shape[1], axis=1)
+        for horizon in np.linspace(0, 0.9, 40, dtype=np.float32)
+    ]
+    return min(ramps, key=lambda ramp: inverse_error(ramp, inverse_depth_target))
 
 
 def align(affine_prediction: Map, inverse_depth_target: Map, regions: Regions, cap_m: float = CAP_M) -> Map:

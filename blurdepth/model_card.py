@@ -26,7 +26,9 @@ GROUPS = {
     "all": "blurred images",
     "static": "their static pixels",
     "blurred": "their blurred pixels",
+    "pure": "their blurred pixels of one depth",
     "mixed": "their mixed pixels",
+    "ring": "a ring around those",
     "sharp": "sharp frames",
 }
 """Groups of metrics in the order in which they are shown, with what they are."""

@@ -18,8 +18,8 @@ _LISTS: dict[str, tuple[tuple[type, ...], str]] = {
     "crop": ((int,), "[height, width] in pixels"),
     "region_weights": ((int, float), "[static, blurred, mixed] of numbers"),
 }
-PATCH = 14
-"""Pixels of a patch of Depth Anything V2: crops are multiples of it."""
+MIN_CROP_PX = 14
+"""A patch of Depth Anything V2."""
 
 Target = Literal["mean_inverse_depth", "mid_exposure"]
 Loss = Literal["ssi+gradient", "silog"]
@@ -45,7 +45,7 @@ class Recipe:
         warmup_steps: the first steps, over which the learning rates rise from 0: Adam's steps are as long as
             the rate at once, which throws a trained model back.
         batch: samples a step.
-        crop: (height, width) in pixels, multiples of 14.
+        crop: (height, width) in pixels; each becomes the nearest multiple of what the model asks for, such as 14.
         include_sharp: each training frame is trained along as it was, towards its own inverse depth.
         split: as in `split_samples`: "by_frame" keeps all variants of a frame on one side; "random" is the
             paper's.
@@ -114,8 +114,8 @@ class Recipe:
                 raise self._wrong(name, "use a number from 0")
         if not 0 <= self.seed < 2**31:
             raise self._wrong("seed", f"use a number from 0 to {2**31 - 1}")
-        if len(self.crop) != 2 or any(side < PATCH or side % PATCH for side in self.crop):
-            raise self._wrong("crop", f"use a height and a width that are multiples of {PATCH}")
+        if len(self.crop) != 2 or any(side < MIN_CROP_PX for side in self.crop):
+            raise self._wrong("crop", f"use a height and a width in whole pixels, {MIN_CROP_PX} or more")
         weights = self.region_weights
         if len(weights) != 3 or not all(0 <= weight < math.inf for weight in weights) or not any(weights):
             raise self._wrong("region_weights", "use three numbers from 0, not all 0: static, blurred, mixed")

@@ -14,45 +14,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth import __version__
-from blurdepth.camera import Motion
+from blurdepth.camera import Motion, Pinhole, motion_from_json
+from blurdepth.depth import FLOOR_M, inverse_to_depth_m
 from blurdepth.errors import InputError
+from blurdepth.exposure.motion import motion_flow
+from blurdepth.exposure.result import Exposure
 from blurdepth.files import write_atomically
 from blurdepth.images import Linear, object_numbers
 from blurdepth.streets import make_street, render, render_exposure
 from blurdepth.streets.scene import Street
 
 Map = NDArray[np.float32]
+Ids = NDArray[np.uint8]
 TIMES = 16
 SCENE_KEYS = ("sharp_linear", "blur_linear", "depth_m", "mean_inverse_depth")
-_MORE_KEYS = ("near_inverse_depth", "far_inverse_depth", "mover_fraction")
+_MORE_KEYS = ("mover_fraction", "mean_depth_m", "near_inverse_depth", "far_inverse_depth", "deviation_inverse_depth")
 MAX_SIDE_PX = 4096
 _STANDS_M, _TURNS_DEG = 0.02, 0.05
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One street, sharp at mid exposure and over the whole exposure.
+    """One street, sharp at mid exposure, and what is true of the whole exposure.
 
     Attributes:
-        sharp_linear, blur_linear: (H, W, 3) float32 linear light.
+        sharp_linear: (H, W, 3) float32 linear light.
         depth_m: (H, W) float32 metres at mid exposure, inf for the sky.
         ids: (H, W) uint8 objects at mid exposure, 0 for the static world.
-        mean_inverse_depth: (H, W) float32, 1/m, the mean over the exposure.
-        near_inverse_depth, far_inverse_depth: (H, W) float32, 1/m, of the nearest and farthest surface seen in it; None
-            where a scene of another maker doesn't say.
-        mover_fraction: (H, W) float32, share of the exposure in which something that moves is seen.
+        exposure: the blurred picture and its depths, exact, as the exposure simulator has them. Of a scene of another
+            maker that doesn't tell of nearest, farthest and variance, they are the least that sharp and mean depth
+            show; of one without motion, the flow is 0.
         meta: `scene` (its seed), `kind` of motion, `width`, `height`, the motion as `Motion.to_json` has it, and more.
     """
 
     sharp_linear: Linear
-    blur_linear: Linear
     depth_m: Map
-    ids: NDArray[np.uint8]
-    mean_inverse_depth: Map
-    near_inverse_depth: Map | None
-    far_inverse_depth: Map | None
-    mover_fraction: Map
+    ids: Ids
+    exposure: Exposure
     meta: dict[str, Any]
+
+    @property
+    def inverse_depth(self) -> Map:
+        """(H, W) float32 at mid exposure, 1/m, 0 for the sky."""
+        return _inverse(self.depth_m)
+
+    @property
+    def motion(self) -> Motion | None:
+        """Of camera and objects over the exposure; None where a scene of another maker doesn't say."""
+        return _motion_of(self.meta)
 
 
 def render_scene(seed: int, width: int, height: int) -> Scene:
@@ -69,20 +78,25 @@ def render_scene(seed: int, width: int, height: int) -> Scene:
     if seed < 0:
         raise InputError(f"The seed is {seed}: give 0 or more.")
     street = make_street(seed)
-    sharp, exposed = render(street, width, height), render_exposure(street, width, height, TIMES)
+    sharp, seen = render(street, width, height), render_exposure(street, width, height, TIMES)
+    exposure = Exposure(
+        linear=seen.linear,
+        mean_inverse_depth=seen.inverse_depth,
+        mean_depth_m=seen.depth_m,
+        nearest_inverse_depth=seen.near,
+        farthest_inverse_depth=seen.far,
+        variance=seen.variance,
+        moving_fraction=seen.moving_share,
+        flow=motion_flow(
+            Pinhole(width, height, street.motion.fov_x_deg), sharp.inverse_depth, street.motion, sharp.object_ids
+        ),
+        valid=np.ones((height, width), bool),
+        subframes=TIMES,
+    )
     with np.errstate(divide="ignore"):
         depth_m = np.float32(1) / sharp.inverse_depth
-    return Scene(
-        sharp.linear,
-        exposed.linear,
-        depth_m,
-        sharp.object_ids,
-        exposed.inverse_depth,
-        exposed.near,
-        exposed.far,
-        exposed.moving_share,
-        _meta(street, width, height, sharp.object_ids),
-    )
+    meta = _meta(street, width, height, sharp.object_ids)
+    return Scene(sharp.linear, depth_m, sharp.object_ids, exposure, meta)
 
 
 def _meta(street: Street, width: int, height: int, ids: NDArray[np.uint8]) -> dict[str, Any]:
@@ -120,16 +134,30 @@ def write_scene(path: Path, scene: Scene) -> None:
     Raises:
         StorageError: it can't be written.
     """
+    buffer = io.BytesIO()
+    np.savez(buffer, **scene_arrays(scene), meta=np.array(json.dumps(scene.meta)))
+    write_atomically(path, buffer.getvalue())
+
+
+def scene_arrays(scene: Scene) -> dict[str, Any]:
+    """The arrays of a scene's file by name: float16, and `ids` uint8."""
+    exposure = scene.exposure
+    maps = {
+        "sharp_linear": scene.sharp_linear,
+        "blur_linear": exposure.linear,
+        "depth_m": scene.depth_m,
+        "mean_inverse_depth": exposure.mean_inverse_depth,
+        "mover_fraction": exposure.moving_fraction,
+        "mean_depth_m": exposure.mean_depth_m,
+        "near_inverse_depth": exposure.nearest_inverse_depth,
+        "far_inverse_depth": exposure.farthest_inverse_depth,
+        # The variance of what is far is too small for half precision.
+        "deviation_inverse_depth": np.sqrt(exposure.variance),
+    }
     # Ground so near the horizon that half precision has no number for it counts as the sky.
     with np.errstate(over="ignore"):
-        arrays: dict[str, Any] = {
-            name: value.astype(np.float16)
-            for name, value in vars(scene).items()
-            if isinstance(value, np.ndarray) and name != "ids"
-        }
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays, ids=scene.ids, meta=np.array(json.dumps(scene.meta)))
-    write_atomically(path, buffer.getvalue())
+        halved = {name: value.astype(np.float16) for name, value in maps.items()}
+    return {**halved, "ids": scene.ids}
 
 
 def read_scene(path: Path) -> Scene:
@@ -146,19 +174,44 @@ def read_scene(path: Path) -> Scene:
             shape = arrays["depth_m"].shape
             ids = kept["ids"] if "ids" in kept.files else np.zeros(shape, np.uint8)
             meta = json.loads(str(kept["meta"])) if "meta" in kept.files else {}
+        exposure = _exposure_of(arrays, ids, _motion_of(meta))
     except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not a scene ({error}): it needs {', '.join(SCENE_KEYS)}.") from error
-    return Scene(
-        arrays["sharp_linear"],
-        arrays["blur_linear"],
-        arrays["depth_m"],
-        ids,
-        arrays["mean_inverse_depth"],
-        arrays.get("near_inverse_depth"),
-        arrays.get("far_inverse_depth"),
-        arrays.get("mover_fraction", np.zeros(shape, np.float32)),
-        meta,
+    return Scene(arrays["sharp_linear"], arrays["depth_m"], ids, exposure, meta)
+
+
+def _exposure_of(arrays: dict[str, Map], ids: Ids, motion: Motion | None) -> Exposure:
+    sharp, mean = _inverse(arrays["depth_m"]), arrays["mean_inverse_depth"]
+    height, width = sharp.shape
+    flow = np.zeros((height, width, 2), np.float32)
+    if motion is not None:
+        flow = motion_flow(Pinhole(width, height, motion.fov_x_deg), sharp, motion, ids)
+    return Exposure(
+        linear=arrays["blur_linear"],
+        mean_inverse_depth=mean,
+        mean_depth_m=arrays.get("mean_depth_m", inverse_to_depth_m(mean)),
+        nearest_inverse_depth=arrays.get("near_inverse_depth", np.maximum(sharp, mean)),
+        farthest_inverse_depth=arrays.get("far_inverse_depth", np.minimum(sharp, mean)),
+        variance=np.square(arrays.get("deviation_inverse_depth", sharp - mean)),
+        moving_fraction=arrays.get("mover_fraction", np.zeros_like(mean)),
+        flow=flow,
+        valid=np.ones((height, width), bool),
+        subframes=TIMES,
     )
+
+
+def _inverse(depth_m: Map) -> Map:
+    return np.divide(1, np.maximum(depth_m, FLOOR_M), dtype=np.float32)
+
+
+def _motion_of(meta: dict[str, Any]) -> Motion | None:
+    parts = {key: meta[key] for key in ("fov_x_deg", "camera", "objects", "shutter") if key in meta}
+    return motion_from_json(json.dumps(parts)) if "fov_x_deg" in parts else None
+
+
+def scene_path(folder: Path, seed: int, width: int, height: int) -> Path:
+    """Where `render_scenes` keeps a street."""
+    return folder / f"street_{seed}_{width}x{height}.npz"
 
 
 def render_scenes(folder: Path, seeds: range, width: int, height: int) -> Iterator[Path]:
@@ -169,7 +222,7 @@ def render_scenes(folder: Path, seeds: range, width: int, height: int) -> Iterat
         StorageError: a file can't be written.
     """
     for seed in seeds:
-        path = folder / f"street_{seed}_{width}x{height}.npz"
+        path = scene_path(folder, seed, width, height)
         if not path.is_file():
             write_scene(path, render_scene(seed, width, height))
         yield path

@@ -51,6 +51,11 @@ class Trainer:
         self.model.train()
         if self._recipe.freeze_encoder and (encoder := encoder_of(self.model)) is not None:
             encoder.eval()  # frozen, it is to work as it will later, without dropout
+        for part in self.model.modules():
+            # The statistics of a few blurred images are not those of all that the model was made for, and pieces of a
+            # batch have others than the whole.
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)

@@ -20,7 +20,7 @@ from blurdepth.training_data import Item, read_example
 PROBE_COUNT, PROBE_SIDE_PX = 3, 480
 
 Groups = dict[str, dict[str, float]]
-"""Mean metrics by group: of blurred images "all", "static", "blurred", "mixed"; of sharp frames "sharp"."""
+"""Mean metrics by group: of blurred images as `metrics_by_region` has them, and of sharp frames "sharp"."""
 
 KeepPicture = Callable[[str, bytes], None]
 """Takes the name of a picture and its PNG."""

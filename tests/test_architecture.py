@@ -21,7 +21,7 @@ ORDER = [
     ["exposure", "movers", "weather"],
     ["prompts", "streets", "bursts"],
     ["pretrained", "generators", "scenes"],
-    ["estimators", "segmenters", "diffusion"],
+    ["estimators", "segmenters", "diffusion", "benchmark"],
     ["setups"],
     ["store", "dataset", "losses", "processes", "example_cache"],
     ["recipe", "trackers", "model_card"],

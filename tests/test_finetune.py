@@ -149,7 +149,7 @@ def test_the_checkpoint_says_how_it_was_made(base: Path, samples: list[TrainingS
 
 def test_base_and_tuned_are_measured_by_group(whole: Outcome) -> None:
     for who in ("base", "tuned"):
-        assert set(whole.metrics[who]) == {"all", "static", "blurred", "mixed", "sharp"}
+        assert set(whole.metrics[who]) == {"all", "static", "blurred", "pure", "mixed", "ring", "sharp"}
         assert len(whole.metrics[who]["sharp"]) == 10
     assert whole.metrics["validated_on"] == "held-out frames"
 

@@ -14,9 +14,12 @@ from blurdepth.metrics import (
     INVALID,
     METRICS,
     depth_metrics,
+    inverse_error,
     mean_metrics,
     metrics_by_region,
     relative_metrics,
+    ring_around,
+    straight_ramp,
 )
 
 ERRORS = [metric.key for metric in METRICS if metric.better == "lower"]
@@ -88,11 +91,11 @@ def test_regions_share_one_alignment() -> None:
     prediction = 5 * target - 1
     prediction[:, 21:] = 77
     clean = metrics_by_region(prediction, target, regions)
-    assert set(clean) == {"all", "static", "blurred", "mixed"}
+    assert set(clean) == {"all", "static", "blurred", "pure", "mixed", "ring"}
     assert max(clean[name]["abs_rel"] for name in clean) < 1e-4
     prediction[:, 20] += 1
     wrong = metrics_by_region(prediction, target, regions)
-    assert wrong["mixed"]["abs_rel"] > wrong["blurred"]["abs_rel"] > wrong["static"]["abs_rel"] > 0
+    assert wrong["mixed"]["abs_rel"] > wrong["blurred"]["abs_rel"] > wrong["pure"]["abs_rel"] > 0
 
 
 def test_a_region_of_a_few_pixels_is_left_out() -> None:
@@ -101,7 +104,34 @@ def test_a_region_of_a_few_pixels_is_left_out() -> None:
     regions[0, :15] = 1
     assert set(metrics_by_region(target, target, regions)) == {"all", "static"}
     regions[0, :16] = 1
-    assert set(metrics_by_region(target, target, regions)) == {"all", "static", "blurred"}
+    assert set(metrics_by_region(target, target, regions)) == {"all", "static", "blurred", "pure"}
+
+
+def test_a_ring_lies_three_to_ten_pixels_around() -> None:
+    mask = np.zeros((41, 41), bool)
+    mask[20, 20] = True
+    y, x = np.mgrid[-20:21, -20:21]
+    away = np.hypot(x, y)
+    np.testing.assert_array_equal(ring_around(mask), (away >= 3) & (away <= 10))
+    assert not ring_around(np.zeros((5, 5), bool)).any()
+
+
+def test_the_error_of_inverse_depth_is_one_for_a_flat_guess_and_none_for_a_right_one() -> None:
+    target = some_inverse_depth()
+    assert inverse_error(3 * target - 1, target) == pytest.approx(0, abs=1e-5)
+    assert inverse_error(np.ones_like(target), target) == pytest.approx(1)
+    half = np.zeros(target.shape, bool)
+    half[: len(target) // 2] = True
+    guess = target + np.random.default_rng(0).normal(0, 0.05, target.shape).astype(np.float32)
+    parts = [inverse_error(guess, target, each) for each in (half, ~half)]
+    assert np.average(parts, weights=[half.sum(), (~half).sum()]) == pytest.approx(inverse_error(guess, target))
+
+
+def test_a_straight_ramp_is_right_where_the_world_is_one() -> None:
+    rows = np.clip(np.linspace(0, 1, 40, dtype=np.float32) - np.linspace(0, 0.9, 40)[14], 0, None)
+    target = np.repeat(rows[:, None], 30, axis=1).astype(np.float32)
+    assert inverse_error(straight_ramp(target), target) == pytest.approx(0, abs=1e-5)
+    assert inverse_error(straight_ramp(target[:, ::-1].T.copy()), target.T.copy()) > 0.5
 
 
 def test_a_region_alone_gives_what_the_whole_gives() -> None:

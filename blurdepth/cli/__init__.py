@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from blurdepth import __version__
+from blurdepth.benchmark import SPLITS
 from blurdepth.camera import SHUTTERS
 from blurdepth.cli import commands, training
 from blurdepth.diffusion import DiffusionModels, PaintSettings
@@ -152,6 +153,10 @@ def _add_scene_commands(add: Any) -> None:
     scenes.add_argument("--seed", type=int, default=0, help="of the first; the others follow it")
     scenes.add_argument("--width", type=int, default=640, help="pixels, default 640")
     scenes.add_argument("--height", type=int, default=192, help="pixels, default 192")
+    about = "render the benchmark (train, val, test), and check that it is the one that others have"
+    benchmark = _command(add, "benchmark", commands.benchmark, about, data=False)
+    benchmark.add_argument("--out", type=Path, required=True, help="folder; scenes that it has already are kept")
+    benchmark.add_argument("--split", choices=SPLITS, action="append", help="only this one; may be given again")
 
 
 def _add_painting(generate: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from blurdepth import jobs as background
 from blurdepth import sharing
 from blurdepth.batch import Skipped, generate_batch, pictures_in, read_book
+from blurdepth.benchmark import SPLITS, check_benchmark, render_benchmark
 from blurdepth.blending import BlendRequest, blend_clip
 from blurdepth.blurcheck import measure_blur
 from blurdepth.camera import motion_from_json
@@ -197,9 +198,34 @@ def scenes(args: Namespace) -> Output:
         raise InputError(f"{args.count} scenes were asked for: give 1 or more.")
     started = time.perf_counter()
     seeds = range(args.seed, args.seed + args.count)
-    paths = [str(path) for path in render_scenes(args.out, seeds, args.width, args.height)]
+    paths = _tracked(render_scenes(args.out, seeds, args.width, args.height), "scenes", args.count)
     seconds = time.perf_counter() - started
     return {"scenes": paths, "seconds": round(seconds, 3)}, f"{len(paths)} scenes in {args.out}, {seconds:.1f} s"
+
+
+def _tracked(paths: Iterable[Path], what: str, count: int) -> list[str]:
+    """All of the paths, with a bar on a terminal."""
+    from tqdm import tqdm
+
+    return [str(path) for path in tqdm(paths, what, count, unit="", disable=None)]
+
+
+def benchmark(args: Namespace) -> Output:
+    """Render the benchmark, and hold it against the manifest."""
+    started, counts = time.perf_counter(), {}
+    checks = []
+    for split in args.split or SPLITS:
+        paths = render_benchmark(args.out, split)
+        counts[split] = len(_tracked(paths, f"{split} scenes", len(SPLITS[split])))
+        checks.append(check_benchmark(args.out, split))
+    other = [str(path) for check in checks for path in check.other]
+    if other:
+        raise InputError(f"{other[0]} and {len(other) - 1} more scenes are not those of the benchmark: remove them.")
+    same, rounded = sum(check.same for check in checks), sum(check.rounded for check in checks)
+    seconds = round(time.perf_counter() - started, 3)
+    told = f"{sum(counts.values())} scenes in {args.out}, {seconds:.0f} s: {same} the same to the bit"
+    more = f", {rounded} but for rounding" if rounded else ""
+    return {"splits": counts, "same": same, "rounded": rounded, "seconds": seconds}, told + more
 
 
 def samples(args: Namespace) -> Output:

@@ -239,7 +239,7 @@ def building(rng: Generator, place: F32, yaw: float, size: tuple[float, float, f
     )
     wall = (f32(*tones[rng.integers(len(tones))]) * rng.uniform(0.55, 1.25)).astype(np.float32)
     depth, height, length = size
-    look = f32(rng.uniform(1.7, 3.8), rng.uniform(2.8, 3.6), rng.uniform(0.35, 0.65), float(rng.integers(0, 200)))
+    look = f32(rng.uniform(1.7, 3.8), rng.uniform(2.8, 3.6), rng.uniform(0.35, 0.65), float(rng.integers(0, 5000)))
     made = [box(Surface.FACADE, place, yaw, (depth, height, length), wall, look=look)]
     if height < 14 and rng.random() < 0.75:
         rise, over = rng.uniform(1.5, 4), 0.4

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.compiling import clamp, compiled, inlined
+from blurdepth.depth import CAP_M
 from blurdepth.streets.cast import cast, in_shadow, to_local, to_world
 from blurdepth.streets.ground import Plan, ground_albedo, meet_ground
 from blurdepth.streets.scene import F32
@@ -68,10 +69,12 @@ class Hit(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What comes of it: arrays (H, W) or (H, W, 3) that the kernel fills; see `Exposure`."""
+    """What comes of it: arrays (H, W) or (H, W, 3) that the kernel fills; see `Rendering`."""
 
     linear: F32
     inverse: F32
+    depth_m: F32
+    variance: F32
     near: F32
     far: F32
     moving: F32
@@ -160,7 +163,8 @@ def _direction(looks: Looks, k: int, x: float, y: float) -> Point:
 @inlined
 def _pixel(scene: Scene, looks: Looks, sums: Sums, row: int, column: int) -> None:
     cell = (row // TILE_PX) * scene.seen.columns + column // TILE_PX
-    red, green, blue, inverse, moving = 0.0, 0.0, 0.0, 0.0, 0.0
+    red, green, blue, moving = 0.0, 0.0, 0.0, 0.0
+    inverse, squared, metres = 0.0, 0.0, 0.0
     near, far, actor = 0.0, math.inf, 0
     for k in range(len(looks.time)):
         time, weight = looks.time[k], looks.weight[k]
@@ -174,7 +178,8 @@ def _pixel(scene: Scene, looks: Looks, sums: Sums, row: int, column: int) -> Non
             light = sky(scene.air, (d[0] / size, d[1] / size, d[2] / size))
         red, green, blue = red + light[0] * weight, green + light[1] * weight, blue + light[2] * weight
         here = 1 / max(hit.at, 1e-3)
-        inverse += here * weight
+        inverse, squared = inverse + here * weight, squared + here * here * weight
+        metres += min(hit.at, CAP_M) * weight
         far = min(far, here)
         shown = scene.solids.actor[hit.i] if hit.i >= 0 else 0
         if shown and scene.moves[hit.i]:
@@ -184,6 +189,7 @@ def _pixel(scene: Scene, looks: Looks, sums: Sums, row: int, column: int) -> Non
     gain = scene.air.gain
     sums.linear[row, column, 0], sums.linear[row, column, 1] = red * gain, green * gain
     sums.linear[row, column, 2], sums.inverse[row, column] = blue * gain, inverse
+    sums.depth_m[row, column], sums.variance[row, column] = metres, max(squared - inverse * inverse, 0.0)
     sums.near[row, column], sums.far[row, column] = near, far
     sums.moving[row, column], sums.ids[row, column] = moving, actor
 

@@ -17,6 +17,8 @@ KINDS = ("avenue", "suburb", "country", "highway", "crossing")
 LIGHTS = ("noon", "low_sun", "overcast", "dusk")
 FAR_M = 190.0
 CAMERA_CLEAR_M = 6.0
+SHORTEST_S, LONGEST_S = 0.002, 0.2
+"""How long a shutter is open, drawn evenly in the logarithm: from next to still to a car's length."""
 
 
 def make_street(seed: int, kind: str | None = None, light: str | None = None) -> Street:
@@ -42,11 +44,15 @@ def make_street(seed: int, kind: str | None = None, light: str | None = None) ->
     if kind not in KINDS or light not in LIGHTS:
         raise InputError(f"A street {kind!r} in {light!r} is not known: use {', '.join(KINDS)}; {', '.join(LIGHTS)}.")
     plan = _Plan(rng, kind, _road(rng, kind), -1.0 if rng.random() < 0.3 else 1.0)
-    pose = Pose(rng.uniform(1.2, 2.2), rng.normal(1.0, 2.5), rng.normal(0, 2.5), rng.normal(0, 0.6))
+    pose = Pose(_camera_height(rng), rng.normal(1.0, 2.5), rng.normal(0, 2.5), rng.normal(0, 0.6))
     plan.furnish()
-    exposure_s = float(np.exp(rng.uniform(math.log(0.008), math.log(0.12))))
-    motion = _motion(plan, pose, exposure_s)
+    motion = _motion(plan, pose, float(np.exp(rng.uniform(math.log(SHORTEST_S), math.log(LONGEST_S)))))
     return Street(seed, kind, pose, plan.road, _light(rng, light), tuple(plan.shapes), motion)
+
+
+def _camera_height(rng: Generator) -> float:
+    """Metres above the ground: of a car mostly; else of anything from a scooter to a lorry."""
+    return rng.uniform(1.2, 2.0) if rng.random() < 0.7 else rng.uniform(0.7, 3.2)
 
 
 def _motion(plan: _Plan, pose: Pose, exposure_s: float) -> Motion:
@@ -93,7 +99,7 @@ def _road(rng: Generator, kind: str) -> Road:
         cross_m=crossing,
         tone=(rng.uniform(0.07, 0.2), rng.uniform(0.16, 0.36)),
         grass=(0.075 * green, 0.1 * green, 0.03 * green),
-        seed=int(rng.integers(1000)),
+        seed=int(rng.integers(100_000)),
     )
 
 
@@ -126,7 +132,7 @@ def _light(rng: Generator, name: str) -> Light:
         gain=bright * {"noon": 0.56, "low_sun": 0.8, "overcast": 0.8, "dusk": 1.7}[name],
         contrast=rng.uniform(1.1, 1.8),
         noise=rng.uniform(0.002, 0.02),
-        seed=int(rng.integers(1000)),
+        seed=int(rng.integers(100_000)),
     )
 
 

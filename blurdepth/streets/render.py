@@ -26,6 +26,8 @@ class Rendering:
     Attributes:
         linear: (H, W, 3) float32 linear light, 0 to about 1, before the camera's curve and noise; the mean.
         inverse_depth: (H, W) float32, 1/m, 0 for the sky; the mean.
+        depth_m: (H, W) float32 metres, the mean; what is farther than `depth.CAP_M`, and the sky, counts as that.
+        variance: (H, W) float32 of the inverse depth, 1/m^2.
         near, far: (H, W) float32 inverse depth of the nearest and the farthest of what is seen, 1/m.
         moving_share: (H, W) float32, share of the light that comes from objects that move, 0 to 1.
         object_ids: (H, W) uint8 of the nearest, 0 for the static world.
@@ -33,6 +35,8 @@ class Rendering:
 
     linear: Linear
     inverse_depth: NDArray[np.float32]
+    depth_m: NDArray[np.float32]
+    variance: NDArray[np.float32]
     near: NDArray[np.float32]
     far: NDArray[np.float32]
     moving_share: NDArray[np.float32]
@@ -107,9 +111,10 @@ def _cast(street: Street, width: int, height: int, times: F64, weights: F64, acr
     position, rotation = (np.stack(parts) for parts in zip(*(_camera(street, time) for time in times), strict=True))
     weights = np.asarray(weights / weights.sum(), np.float64)
     looks = kernel.Looks(times, weights, across, down, position, rotation, pinhole.focal_px, *pinhole.centre_px)
-    inverse, near, far, moving = np.empty((4, height, width), np.float32)
-    linear, ids = np.empty((height, width, 3), np.float32), np.empty((height, width), np.uint8)
-    sums = kernel.Sums(linear, inverse, near, far, moving, ids)
+    linear, maps = np.empty((height, width, 3), np.float32), np.empty((6, height, width), np.float32)
+    inverse, depth_m, variance, near, far, moving = maps
+    ids = np.empty((height, width), np.uint8)
+    sums = kernel.Sums(linear, inverse, depth_m, variance, near, far, moving, ids)
 
     def fill(first: int) -> None:
         kernel.fill_rows(scene, looks, sums, first, min(first + _BAND_ROWS, height))

@@ -35,7 +35,14 @@ from blurdepth.workspace import Workspace
 
 MODES = ["Slider", "Side by side", "Difference"]
 RECENT = 18
-_REGIONS = {"all": "whole image", "static": "at rest", "blurred": "blurred", "mixed": "blurred, depths mixed"}
+_REGIONS = {
+    "all": "whole image",
+    "static": "at rest",
+    "blurred": "blurred",
+    "pure": "blurred, one depth",
+    "mixed": "blurred, depths mixed",
+    "ring": "around those",
+}
 _MAIN = ("abs_rel", "rmse", "delta_1")
 _NO_RESULT = html.empty("Nothing to compare yet", "Choose a sample or an example on the left, or drop your own frame.")
 
