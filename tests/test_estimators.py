@@ -198,3 +198,10 @@ def test_the_cache_notices_weights_that_changed(tiny_model: Path, tmp_path: Path
     assert second.revision != first.revision
     assert not np.array_equal(second.predict(FRAME), first.predict(FRAME))
     assert cache.get(str(folder)) is second
+
+
+def test_a_crop_becomes_the_nearest_size_that_the_model_takes(tiny_model: Path) -> None:
+    estimator = load_estimator(str(tiny_model))
+    assert estimator.processor.ensure_multiple_of == 14
+    assert estimator.fitting((518, 500)) == (518, 504)
+    assert estimator.fitting((3, 20)) == (14, 14)

@@ -43,6 +43,30 @@ def gradients(trained: Trainer) -> torch.Tensor:
     return torch.cat([each.grad.flatten() for each in trained.model.parameters() if each.grad is not None])
 
 
+def batch_normed() -> Any:
+    """A tiny GLPN, whose decoder normalises by batches."""
+    from transformers import GLPNConfig, GLPNForDepthEstimation
+
+    torch.manual_seed(0)
+    sizes = {"hidden_sizes": [8, 8, 8, 8], "depths": [1] * 4, "num_attention_heads": [1] * 4}
+    return GLPNForDepthEstimation(GLPNConfig(**sizes, decoder_hidden_size=8, max_depth=1, drop_path_rate=0.0))
+
+
+def test_batch_statistics_stay_those_of_the_base_so_that_pieces_learn_what_the_whole_would() -> None:
+    random = torch.Generator().manual_seed(1)
+    target = torch.rand(4, 64, 96, generator=random) * 0.2 + 0.01
+    given = Batch(torch.randn(4, 3, 64, 96, generator=random), target, torch.ones(4, 64, 96))
+    whole, pieces = (
+        Trainer(batch_normed(), "affine_inverse_depth", recipe(micro_batch=size), Processes()) for size in (0, 1)
+    )
+    before = {name: value.clone() for name, value in whole.model.named_buffers()}
+    assert any("running_mean" in name for name in before)
+    assert pieces.step(given, 1e-4) == pytest.approx(whole.step(given, 1e-4), rel=1e-5)
+    assert (gradients(pieces) - gradients(whole)).norm() < 1e-4 * gradients(whole).norm()
+    for name, value in whole.model.named_buffers():
+        assert torch.equal(value, before[name]), name
+
+
 @pytest.mark.parametrize("empty", [None, 3])
 @pytest.mark.parametrize("micro_batch", [1, 3])
 def test_micro_batches_learn_what_the_whole_batch_would(base: Path, micro_batch: int, empty: int | None) -> None:

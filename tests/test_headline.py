@@ -1,0 +1,66 @@
+"""The figures of the proof: paired changes with their ranges, and tables."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import headline
+from benchmarks.headline import REGIONS, change, summary, table
+from blurdepth import benchmark
+from blurdepth.benchmark import SPLITS
+
+
+def test_a_change_is_that_of_the_means_and_its_range_holds_it() -> None:
+    rng = np.random.default_rng(0)
+    before = rng.uniform(0.1, 0.3, (1, 50))
+    after = before * rng.uniform(0.7, 0.9, (3, 50))
+    found = change(before, after)
+    assert found["percent"] == pytest.approx(100 * (after.mean() / before.mean() - 1))
+    assert found["low"] < found["percent"] < found["high"] < -15
+
+
+def test_a_change_that_is_none_has_a_range_around_zero() -> None:
+    rng = np.random.default_rng(1)
+    before, after = rng.uniform(0.1, 0.3, (2, 3, 80))
+    found = change(before, after)
+    assert found["low"] < 0 < found["high"]
+
+
+def test_a_paired_range_is_narrow_though_scenes_differ_widely() -> None:
+    before = np.geomspace(0.01, 1, 60)[None]
+    found = change(before, 0.9 * before.repeat(3, axis=0))
+    assert (found["percent"], found["low"], found["high"]) == pytest.approx((-10, -10, -10))
+
+
+def test_scenes_without_a_region_do_not_count() -> None:
+    before, after = np.array([[0.2, np.nan, 0.4]]), np.array([[0.1, 0.5, 0.2]])
+    assert change(before, after)["percent"] == pytest.approx(-50)
+
+
+def test_the_table_has_a_row_for_each_model_and_each_change() -> None:
+    rng = np.random.default_rng(2)
+
+    def run() -> dict[str, headline.Errors]:
+        return {kind: {region: rng.uniform(0.1, 0.3, 20) for region in REGIONS} for kind in ("error", "abs_rel")}
+
+    report = summary({"base": [run()], "paper": [run(), run()], "exposure": [run(), run()]})
+    rows = table(report, "error").splitlines()
+    assert [row.split("|")[1].strip() for row in rows[2:]] == [
+        *("base", "paper", "exposure"),
+        *("base to paper", "base to exposure", "paper to exposure"),
+    ]
+    assert all(row.count("|") == len(REGIONS) + 2 for row in rows)
+
+
+def test_two_steps_of_it_run_on_a_tiny_model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split in SPLITS:
+        monkeypatch.setitem(benchmark.SPLITS, split, SPLITS[split][:2])
+    monkeypatch.setattr(benchmark, "WIDTH", 160)
+    monkeypatch.setattr(benchmark, "HEIGHT", 64)
+    report = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), seeds=1, epochs=1)
+    assert report["scenes"] == 2 and set(report["means"]["error"]) == {"base", "paper", "exposure"}
+    assert report["means"]["error"]["paper"]["all"] != report["means"]["error"]["exposure"]["all"]
+    assert len(list(tmp_path.glob("headline_*.jpg"))) == 2
+    again = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), seeds=1, epochs=1)
+    assert again["means"] == report["means"]
