@@ -1,4 +1,5 @@
-"""Render the example frames into `assets/frames`, and the picture of the README.
+"""Render the example frames into `assets/frames`, blurred ones with their exact depth into `assets/exposures`, and the
+picture of the README.
 
 python scripts/make_assets.py
 """
@@ -18,12 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from blurdepth.camera import Motion
 from blurdepth.exposure import expose
+from blurdepth.exposure.result import regions
 from blurdepth.images import Rgb, object_numbers
 from blurdepth.render import depth_picture, depth_range
+from blurdepth.scenes import render_scene
 from blurdepth.streets import make_street, photograph, render
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "assets" / "frames"
+FOLDER, EXPOSURES = ROOT / "assets" / "frames", ROOT / "assets" / "exposures"
 WIDTH, HEIGHT = 1242, 376
 FRAMES = {
     "avenue_noon": (13, "avenue", "noon"),
@@ -34,6 +37,8 @@ FRAMES = {
     "suburb_evening": (8, "suburb", "low_sun"),
 }
 """Seed, kind and light of each frame, by name."""
+EXPOSED = {"oncoming_traffic": 4_000_000, "overtaken": 4_000_026, "evening_drive": 4_000_041}
+"""Seed of each blurred frame, by name; none is of the benchmark or was trained on."""
 
 
 def frame_jpeg(seed: int, kind: str, light: str, samples: int = 3) -> bytes:
@@ -43,6 +48,14 @@ def frame_jpeg(seed: int, kind: str, light: str, samples: int = 3) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=92, subsampling=0)
     return buffer.getvalue()
+
+
+def write_exposure(name: str, seed: int) -> None:
+    """A street over an exposure: its picture; the mean inverse depth, in half precision, and the regions beside it."""
+    scene = render_scene(seed, 640, 192)
+    Image.fromarray(photograph(make_street(seed), scene.exposure.linear)).save(EXPOSURES / f"{name}.png", optimize=True)
+    mean = scene.exposure.mean_inverse_depth.astype(np.float16)
+    np.savez_compressed(EXPOSURES / f"{name}.npz", mean_inverse_depth=mean, regions=regions(scene.exposure))
 
 
 def readme_picture(seed: int, kind: str, light: str) -> Image.Image:
@@ -85,6 +98,10 @@ def main() -> None:
     for name, choice in FRAMES.items():
         (FOLDER / f"{name}.jpg").write_bytes(frame_jpeg(*choice))
         print(FOLDER / f"{name}.jpg")
+    EXPOSURES.mkdir(exist_ok=True)
+    for name, seed in EXPOSED.items():
+        write_exposure(name, seed)
+        print(EXPOSURES / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ from blurdepth.ui.shared import (
     download_progress,
     example_cards,
     example_frame,
+    exposure_cards,
     frame_input,
     model_choices,
     picture_grid,
+    read_exposure,
     told,
     uploaded,
 )
@@ -115,7 +117,7 @@ class CompareTab:
         self.mode.change(self.show_mode, self.mode, [self.slider, self.pair, self.difference], **LIGHT)
 
     def cards(self) -> str:
-        """The newest samples, then the example frames."""
+        """The newest samples, blurred streets with exact depth, then the example frames."""
         samples = self.workspace.store.samples.newest(RECENT)
         cards = [
             html.Card(
@@ -127,8 +129,9 @@ class CompareTab:
             )
             for sample in samples
         ]
-        examples = [html.Card(f"example:{each.id}", each.picture, each.title) for each in example_cards()]
-        return html.grid([*cards, *examples])
+        exact = [replace(each, id=f"exact:{each.id}") for each in exposure_cards()]
+        examples = [replace(each, id=f"example:{each.id}") for each in example_cards()]
+        return html.grid([*cards, *exact, *examples])
 
     def keep_upload(self, path: str | None) -> tuple[str, str, None]:
         """Keep the uploaded frame."""
@@ -143,7 +146,7 @@ class CompareTab:
         name = clicked(event)
         if name.startswith("example:"):
             return self._keep_frame(example_frame(name.removeprefix("example:")))
-        return name, html.notice("Looking at the sample…")
+        return name, html.notice("Looking at the frame…")
 
     def choose_models(self, job_id: str | None) -> tuple[Any, Any]:
         """The base and the result of a fine-tune as models A and B."""
@@ -207,6 +210,10 @@ class CompareTab:
         if kind == "frame":
             frame = self.workspace.store.samples.frame(name)
             return _Subject(self.workspace.pictures.picture(frame.image), frame.name)
+        if kind == "exact":
+            example = read_exposure(name)
+            words = f"{name.replace('_', ' ')}, a rendered street with its exact depth"
+            return _Subject(example.rgb, words, example.target, example.regions)
         raise InputError("No frame is chosen: drop a picture, or press a sample or an example.")
 
     def _sample_subject(self, sample: Sample) -> _Subject:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
+import numpy as np
 from gradio.utils import get_upload_folder
 
 from blurdepth.errors import BlurdepthError, InputError, NotFoundError
 from blurdepth.estimators import KNOWN_MODELS
-from blurdepth.images import LIMITS
+from blurdepth.evaluate import Example
+from blurdepth.images import LIMITS, read_image
 from blurdepth.ui import html
 from blurdepth.workspace import Workspace
 
@@ -24,7 +26,7 @@ HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1, "api
 LIGHT: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-_EXAMPLES = ASSETS / "frames"
+_EXAMPLES, _EXPOSURES = ASSETS / "frames", ASSETS / "exposures"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -119,6 +121,27 @@ def example_frame(name: str) -> Path:
         if path.name == name:
             return path
     raise NotFoundError(f"There is no example frame {name!r}: reload the page.")
+
+
+def exposure_cards() -> list[html.Card]:
+    """The blurred streets with exact depth that ship with the project."""
+    return [
+        html.Card(path.stem, path, f"{path.stem.replace('_', ' ').capitalize()}: has its exact depth", "", "target")
+        for path in sorted(_EXPOSURES.glob("*.png"))
+    ]
+
+
+def read_exposure(name: str) -> Example:
+    """A blurred street with its exact depth.
+
+    Raises:
+        NotFoundError: there is none of this name.
+    """
+    if name not in {path.stem for path in _EXPOSURES.glob("*.png")}:
+        raise NotFoundError(f"There is no blurred street {name!r}: reload the page.")
+    with np.load(_EXPOSURES / f"{name}.npz") as truth:
+        target, regions = truth["mean_inverse_depth"].astype(np.float32), truth["regions"]
+    return Example(name, read_image(_EXPOSURES / f"{name}.png"), target, regions)
 
 
 def picture_grid(label: str, **more: Any) -> gr.HTML:

@@ -81,6 +81,10 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
     expect(page.locator("#compare-slider img").first).to_be_visible()
     page.get_by_label("Difference").check()
     expect(page.locator("#compare-difference figcaption")).to_contain_text("Difference of j1 to bundled")
+    # A blurred street whose depth is known to the pixel comes with the app.
+    page.locator("#compare-samples [data-id='exact:overtaken']").click()
+    expect(page.locator("#compare-frame figcaption")).to_contain_text("overtaken", timeout=MINUTES)
+    expect(page.locator("#compare-numbers th").filter(has_text="around those").first).to_be_visible()
     open_tab(page, "dataset")
     expect(page.locator("#versions td").first).to_have_text("3")
     expect(page.locator("#reasons")).to_contain_text("blur in the wrong place: 1")
