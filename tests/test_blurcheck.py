@@ -109,7 +109,7 @@ def test_the_gate_finds_blur_where_it_was_asked_for_and_says_what_else_it_sees(p
 
 
 def test_blur_the_wrong_way_a_blurred_background_and_an_empty_picture_are_told() -> None:
-    rgb = picture(2)
+    rgb = picture(6)
     flow = np.zeros((*rgb.shape[:2], 2), np.float32)
     flow[60:200, 100:300, 0] = 14
     ids = (flow[..., 0] > 0).astype(np.uint8)

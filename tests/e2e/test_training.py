@@ -51,7 +51,7 @@ def test_a_fine_tune_is_watched_and_steered_from_the_page(app: App, browser: Bro
     page.locator("#stop").click()
     expect(state).to_have_text("stopped", timeout=MINUTES)
     page.locator("#resume").click()
-    expect(state).to_have_text("done", timeout=4 * MINUTES)
+    expect(state).to_have_text("done", timeout=10 * MINUTES)
 
     expect(page.locator("#curves .bd-chart")).to_have_count(4)
     page.locator("#probes-panel button").first.click()
