@@ -54,7 +54,7 @@ class Score:
     sharp_psnr: float | None
     target_error: float | None
     by_length: list[list[float]]
-    """For each of `LENGTHS_PX` but the last: sums of the relative error, of the simulator's target and of the sharp one."""
+    """For each of `LENGTHS_PX` but the last: sums of the relative error of the simulator and of the sharp frame."""
 
 
 def score(scene: Scene) -> Score:
