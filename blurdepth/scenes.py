@@ -174,8 +174,10 @@ def read_scene(path: Path) -> Scene:
             shape = arrays["depth_m"].shape
             ids = kept["ids"] if "ids" in kept.files else np.zeros(shape, np.uint8)
             meta = json.loads(str(kept["meta"])) if "meta" in kept.files else {}
+        if any(each.shape[:2] != shape for each in (*arrays.values(), ids)) or not isinstance(meta, dict):
+            raise ValueError("its arrays differ in size, or its meta is no object")
         exposure = _exposure_of(arrays, ids, _motion_of(meta))
-    except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile, InputError) as error:
         raise InputError(f"{path} is not a scene ({error}): it needs {', '.join(SCENE_KEYS)}.") from error
     return Scene(arrays["sharp_linear"], arrays["depth_m"], ids, exposure, meta)
 

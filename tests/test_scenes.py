@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,24 @@ def test_what_is_no_scene_is_refused(tmp_path: Path) -> None:
 def test_a_folder_of_scenes_is_rendered_in_order(tmp_path: Path) -> None:
     paths = list(render_scenes(tmp_path, range(2, 4), *SIZE))
     assert [read_scene(path).meta["scene"] for path in paths] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ids": np.ones((50, 170), np.uint8)},
+        {"mean_inverse_depth": np.ones((4, 4), np.float16)},
+        {"depth_m": np.ones(8, np.float16)},
+        {"meta": np.array("[1]")},
+        {"meta": np.array('{"fov_x_deg": "wide"}')},
+        {"meta": np.array("{")},
+    ],
+    ids=str,
+)
+def test_a_scene_that_does_not_fit_together_is_refused_with_its_path(tmp_path: Path, wrong: dict) -> None:
+    write_scene(tmp_path / "a.npz", render_scene(12, *SIZE))
+    with np.load(tmp_path / "a.npz") as kept:
+        arrays = {**kept, **wrong}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "a.npz"))):
+        read_scene(tmp_path / "a.npz")
