@@ -1,6 +1,6 @@
 """The benchmark: a fixed set of street scenes with exact truth in three splits, rendered, checked and read.
 
-Each split has seeds of its own, so no street, texture or motion of one is in another. The manifest that comes with the
+Each split has seeds of its own, so no street and no motion of one is in another. The manifest that comes with the
 project tells what each scene holds, so that figures of two places are known to be of the same pictures.
 """
 

@@ -105,7 +105,8 @@ class Estimator:
 
     def fitting(self, size: tuple[int, int]) -> tuple[int, int]:
         """The (height, width) in pixels that the model takes and that is nearest to `size`."""
-        step = getattr(self.processor, "ensure_multiple_of", None) or 1
+        asked = (getattr(self.processor, name, None) for name in ("ensure_multiple_of", "size_divisor"))
+        step = next(filter(None, asked), 1)
         height, width = (max(round(side / step), 1) * step for side in size)
         return height, width
 

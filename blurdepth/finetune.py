@@ -162,7 +162,8 @@ class _Run:
         model = estimator.model.to(device or estimator.model.device)
         self.trainer = Trainer(model, estimator.kind, recipe, processes)
         items = blurred_items(train, recipe) + (sharp_items(train) if recipe.include_sharp else [])
-        normal = estimator.processor.image_mean, estimator.processor.image_std
+        # Some processors leave colours as they are.
+        normal = estimator.processor.image_mean or [0.0] * 3, estimator.processor.image_std or [1.0] * 3
         fitting = replace(recipe, crop=estimator.fitting(recipe.crop))
         self.data = TrainingSet(items, fitting, *normal, ExampleCache(folder.cache), processes)
         measured = held_out or train

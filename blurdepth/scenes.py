@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from blurdepth.errors import InputError
 from blurdepth.exposure.motion import motion_flow
 from blurdepth.exposure.result import Exposure
 from blurdepth.files import write_atomically
-from blurdepth.images import Linear, object_numbers
+from blurdepth.images import Linear, linear_to_srgb, object_numbers
 from blurdepth.streets import make_street, render, render_exposure
 from blurdepth.streets.scene import Street
 
@@ -30,6 +31,12 @@ TIMES = 16
 SCENE_KEYS = ("sharp_linear", "blur_linear", "depth_m", "mean_inverse_depth")
 _MORE_KEYS = ("mover_fraction", "mean_depth_m", "near_inverse_depth", "far_inverse_depth", "deviation_inverse_depth")
 MAX_SIDE_PX = 4096
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError, InputError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What numpy, zip and JSON raise where a file is no scene."""
+_CHANGED = 15 / 255
 _STANDS_M, _TURNS_DEG = 0.02, 0.05
 
 
@@ -42,8 +49,8 @@ class Scene:
         depth_m: (H, W) float32 metres at mid exposure, inf for the sky.
         ids: (H, W) uint8 objects at mid exposure, 0 for the static world.
         exposure: the blurred picture and its depths, exact, as the exposure simulator has them. Of a scene of another
-            maker that doesn't tell of nearest, farthest and variance, they are the least that sharp and mean depth
-            show; of one without motion, the flow is 0.
+            maker that doesn't tell of nearest, farthest and variance, they are what sharp and mean depth show; of one
+            without motion, the flow is 0, and what changes its colour counts as covered by what moves.
         meta: `scene` (its seed), `kind` of motion, `width`, `height`, the motion as `Motion.to_json` has it, and more.
     """
 
@@ -167,17 +174,21 @@ def read_scene(path: Path) -> Scene:
         InputError: it is not readable, or lacks one of `SCENE_KEYS`.
     """
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        # numpy leaves a file open that it opened and can't read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             # What another maker adds is left alone.
             known = [*SCENE_KEYS, *(name for name in _MORE_KEYS if name in kept.files)]
             arrays = {name: kept[name].astype(np.float32) for name in known}
             shape = arrays["depth_m"].shape
-            ids = kept["ids"] if "ids" in kept.files else np.zeros(shape, np.uint8)
+            ids = kept["ids"].astype(np.uint8) if "ids" in kept.files else np.zeros(shape, np.uint8)
             meta = json.loads(str(kept["meta"])) if "meta" in kept.files else {}
-        if any(each.shape[:2] != shape for each in (*arrays.values(), ids)) or not isinstance(meta, dict):
-            raise ValueError("its arrays differ in size, or its meta is no object")
+        colours = {"sharp_linear", "blur_linear"}
+        if any(each.shape != (*shape, 3) if name in colours else each.shape != shape for name, each in arrays.items()):
+            raise ValueError("its arrays differ in size")
+        if ids.shape != shape or not isinstance(meta, dict):
+            raise ValueError("its ids differ in size, or its meta is no object")
         exposure = _exposure_of(arrays, ids, _motion_of(meta))
-    except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile, InputError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path} is not a scene ({error}): it needs {', '.join(SCENE_KEYS)}.") from error
     return Scene(arrays["sharp_linear"], arrays["depth_m"], ids, exposure, meta)
 
@@ -195,11 +206,17 @@ def _exposure_of(arrays: dict[str, Map], ids: Ids, motion: Motion | None) -> Exp
         nearest_inverse_depth=arrays.get("near_inverse_depth", np.maximum(sharp, mean)),
         farthest_inverse_depth=arrays.get("far_inverse_depth", np.minimum(sharp, mean)),
         variance=np.square(arrays.get("deviation_inverse_depth", sharp - mean)),
-        moving_fraction=arrays.get("mover_fraction", np.zeros_like(mean)),
+        moving_fraction=arrays.get("mover_fraction", _changed(arrays) if motion is None else np.zeros_like(mean)),
         flow=flow,
         valid=np.ones((height, width), bool),
         subframes=TIMES,
     )
+
+
+def _changed(arrays: dict[str, Map]) -> Map:
+    """1 where the exposure changes the picture visibly, else 0."""
+    sharp, blurred = (linear_to_srgb(arrays[name]) / np.float32(255) for name in ("sharp_linear", "blur_linear"))
+    return (np.abs(sharp - blurred).max(axis=-1) > _CHANGED).astype(np.float32)
 
 
 def _inverse(depth_m: Map) -> Map:

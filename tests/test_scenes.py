@@ -10,6 +10,7 @@ from blurdepth.cli import main
 from blurdepth.depth import BLURRED, MIXED, STATIC, inverse_to_depth_m
 from blurdepth.errors import InputError
 from blurdepth.exposure.result import regions
+from blurdepth.images import linear_to_srgb
 from blurdepth.scenes import motion_kind, read_scene, render_scene, render_scenes, write_scene
 from blurdepth.streets import make_street, render, render_exposure
 
@@ -87,6 +88,9 @@ def test_a_scene_of_another_maker_needs_no_more_than_the_named_keys(tmp_path: Pa
     np.savez(tmp_path / "a.npz", **maps, blur_linear=scene.exposure.linear.astype(np.float16), mean_inverse_depth=mean)
     bare = read_scene(tmp_path / "a.npz")
     assert bare.motion is None and not bare.exposure.flow.any()
+    sharp, blurred = (linear_to_srgb(each).astype(int) for each in (scene.sharp_linear, scene.exposure.linear))
+    changed = np.abs(sharp - blurred).max(axis=-1) > 16
+    assert changed.any() and (regions(bare.exposure)[changed] != STATIC).all()
     differs = np.abs(bare.inverse_depth - mean) > 0.05 * np.maximum(mean, 1e-6)
     assert differs.any() and ((regions(bare.exposure) == MIXED) == differs).mean() > 0.999
 
@@ -184,6 +188,7 @@ def test_a_folder_of_scenes_is_rendered_in_order(tmp_path: Path) -> None:
         {"meta": np.array("[1]")},
         {"meta": np.array('{"fov_x_deg": "wide"}')},
         {"meta": np.array("{")},
+        {"blur_linear": np.ones((48, 160, 4), np.float16)},
     ],
     ids=str,
 )
@@ -193,4 +198,11 @@ def test_a_scene_that_does_not_fit_together_is_refused_with_its_path(tmp_path: P
         arrays = {**kept, **wrong}
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(InputError, match=re.escape(str(tmp_path / "a.npz"))):
+        read_scene(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x93NUMPY", b"PK\x03\x04 and no more"])
+def test_what_is_no_archive_is_refused_with_its_path(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(InputError, match="is not a scene"):
         read_scene(tmp_path / "a.npz")

@@ -214,7 +214,7 @@ def benchmark(args: Namespace) -> Output:
     """Render the benchmark, and hold it against the manifest."""
     started, counts = time.perf_counter(), {}
     checks = []
-    for split in args.split or SPLITS:
+    for split in dict.fromkeys(args.split or SPLITS):
         paths = render_benchmark(args.out, split)
         counts[split] = len(_tracked(paths, f"{split} scenes", len(SPLITS[split])))
         checks.append(check_benchmark(args.out, split))
