@@ -32,11 +32,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bundled_scenes import MEAN, SHAPES, STD, Map, augment, read_scene, render_scenes, scene_folder
 
 import blurdepth
-from blurdepth.depth import fit_affine
 from blurdepth.estimators import load_estimator
 from blurdepth.images import Rgb
 from blurdepth.losses import ssi_gradient_loss
-from blurdepth.metrics import mean_metrics, relative_metrics
+from blurdepth.metrics import inverse_error, mean_metrics, relative_metrics, straight_ramp
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_TRAIN_SEED, FIRST_HELD_OUT_SEED = 100_000, 900_000
@@ -188,26 +187,6 @@ def _save(path: Path, state: dict[str, Any]) -> None:
     partial_path = path.with_suffix(".tmp")
     torch.save(state, partial_path)
     partial_path.replace(path)
-
-
-def straight_ramp(inverse_depth: Map) -> Map:
-    """The best guess that doesn't look at the picture: 0 above a horizon, linear in the row below.
-
-    Args:
-        inverse_depth: (H, W) the truth; the horizon (of 40) that suits it best is taken.
-    """
-    rows = np.linspace(0, 1, len(inverse_depth), dtype=np.float32)
-    ramps = [
-        np.repeat(np.clip(rows - horizon, 0, None)[:, None], inverse_depth.shape[1], axis=1)
-        for horizon in np.linspace(0, 0.9, 40, dtype=np.float32)
-    ]
-    return min(ramps, key=lambda ramp: inverse_error(ramp, inverse_depth))
-
-
-def inverse_error(prediction: Map, inverse_depth: Map) -> float:
-    """Mean absolute error after least squares, over the truth's mean deviation; 1 is a flat guess."""
-    aligned = fit_affine(prediction, inverse_depth).apply(prediction)
-    return float(np.abs(aligned - inverse_depth).mean() / np.abs(inverse_depth - inverse_depth.mean()).mean())
 
 
 def measure(predict: Callable[[Rgb], Map], paths: list[Path]) -> dict[str, dict[str, float]]:
