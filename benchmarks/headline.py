@@ -2,14 +2,21 @@
 
 From one base, the same blurred streets of the benchmark are learned from twice: towards the depth of the sharp frame,
 as in the paper, and towards the mean inverse depth over the exposure. All else is the same: recipe, order, crops,
-steps, seeds. Base and fine-tunes are then measured on the test split, whose truth is exact. By region, of the blurred
-frames against the mean inverse depth, and of the sharp frames against their own:
+steps, seeds. Of each fine-tune the epoch is kept that is best on the validation split by its own target. Base and
+fine-tunes are then measured on the test split, whose truth is exact:
 
-  error     mean absolute error of inverse depth, over the mean deviation of the frame's own inverse depth
-  AbsRel    of metres, up to 80 m
+  error      mean absolute error of inverse depth on blurred frames, over the mean deviation of the frame's own inverse
+             depth; the truth is the mean over the exposure, on "sharp" frames their own depth
+  mid error  the same, but the truth of blurred frames is the depth at mid exposure: what the paper's targets aim at
+  AbsRel     of metres up to 80 m, against the first of these truths
 
-and changes in percent of the error, from one model to another, with their 95 % range over 10,000 resamplings of the
-scenes and of the seeds: all models are measured on the same scenes, so that it is a paired one.
+Regions: "static" pixels show no blur, "pure" ones are blurred but of one depth, "mixed" ones saw several depths during
+the exposure, "ring" is what lies around those. Only where depths mix do the two targets differ much.
+
+Changes are in percent of the error, from one model to another, with 95 % ranges. All models are measured on the same
+scenes, so that ranges are of paired differences; they count that other scenes, and other seeds, would have given
+something else (with one seed only the former is known). Pictures are of the first seed and of the scenes with the most
+mixed pixels.
 
 Stopped at any time and started again, it goes on where it was. A first start renders the benchmark.
 
@@ -22,28 +29,28 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 from tqdm import tqdm
 
 # So that it runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from blurdepth.benchmark import SPLITS, read_benchmark, render_benchmark
-from blurdepth.benchmark import Split as Part
+from blurdepth.benchmark import SPLITS, check_benchmark, read_benchmark, render_benchmark
 from blurdepth.dataset import Split, TrainingSample
-from blurdepth.depth import BLURRED, MIXED, STATIC, fit_affine
+from blurdepth.depth import BLURRED, MIXED, STATIC, Map, Mask, fit_affine
 from blurdepth.estimators import Estimator, load_estimator
 from blurdepth.exposure.result import regions
 from blurdepth.files import encode_array, write_atomically
 from blurdepth.finetune import Progress, finetune
 from blurdepth.images import Rgb, encode_jpeg, encode_png, linear_to_srgb
-from blurdepth.metrics import MIN_REGION_PIXELS, inverse_error, metrics_by_region, ring_around
+from blurdepth.metrics import MIN_REGION_PIXELS, Regions, inverse_error, metrics_by_region, ring_around
 from blurdepth.model_card import side_by_side
 from blurdepth.recipe import Target, load_recipe
 from blurdepth.render import depth_picture, depth_range
@@ -52,34 +59,74 @@ from blurdepth.scenes import Scene
 TARGETS: dict[str, Target] = {"paper": "mid_exposure", "exposure": "mean_inverse_depth"}
 """The fine-tunes, by what they learn towards; "base" is the model before."""
 REGIONS = ("all", "static", "pure", "mixed", "ring", "sharp")
-RESAMPLINGS = 10_000
+KINDS = {"error": "Error of inverse depth", "mid_error": "Error against the depth at mid exposure", "abs_rel": "AbsRel"}
 PICTURES = 3
 
-Errors = dict[str, NDArray[np.float64]]
-"""By region: (scenes,), NaN where a scene has none of it."""
+Floats = NDArray[np.float64]
+Errors = dict[str, dict[str, Floats]]
+"""By kind and region: (scenes,), NaN where a scene has none of it."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A scene as models are asked about it: blurred and sharp, with the truth of both.
+
+    Attributes:
+        blurred, sharp: (H, W, 3) uint8.
+        mean_inverse_depth, inverse_depth: (H, W) float32, 1/m; over the exposure, and in its middle.
+        labels: (H, W) uint8, see `blurdepth.depth`.
+        masks: (H, W) bool, of each of the `REGIONS` that there is enough of.
+    """
+
+    blurred: Rgb
+    sharp: Rgb
+    mean_inverse_depth: Map
+    inverse_depth: Map
+    labels: Regions
+    masks: dict[str, Mask]
+
+
+def ask(scene: Scene) -> Question:
+    """The question of a scene."""
+    exposure, labels = scene.exposure, regions(scene.exposure)
+    masks = {
+        "all": np.ones_like(labels, bool),
+        "static": labels == STATIC,
+        "pure": labels == BLURRED,
+        "mixed": labels == MIXED,
+        "ring": ring_around(labels == MIXED),
+    }
+    return Question(
+        linear_to_srgb(exposure.linear),
+        linear_to_srgb(scene.sharp_linear),
+        exposure.mean_inverse_depth,
+        scene.inverse_depth,
+        labels,
+        {name: mask for name, mask in masks.items() if mask.sum() >= MIN_REGION_PIXELS},
+    )
 
 
 def write_samples(benchmark: Path, folder: Path) -> list[TrainingSample]:
-    """The training and validation scenes as files that a fine-tune reads; what is there is kept."""
-    samples = []
-    parts: tuple[tuple[Part, Split], ...] = (("train", "train"), ("val", "val"))
-    for part, split in parts:
-        for number, scene in zip(SPLITS[part], read_benchmark(benchmark, part), strict=True):
-            samples.append(_write_sample(folder / str(number), str(number), split, scene))
-    return samples
+    """The training and validation scenes as files that a fine-tune reads."""
+    splits: tuple[Split, ...] = ("train", "val")
+    return [
+        _write_sample(folder / str(number), str(number), split, scene)
+        for split in splits
+        for number, scene in zip(SPLITS[split], read_benchmark(benchmark, split), strict=True)
+    ]
 
 
 def _write_sample(folder: Path, name: str, split: Split, scene: Scene) -> TrainingSample:
-    files: dict[str, tuple[str, Callable[[], bytes]]] = {
-        "image": ("blurred.png", lambda: encode_png(linear_to_srgb(scene.exposure.linear))),
-        "target": ("target.npy", lambda: encode_array(scene.exposure.mean_inverse_depth)),
-        "regions": ("regions.png", lambda: encode_png(regions(scene.exposure))),
-        "sharp_image": ("sharp.png", lambda: encode_png(linear_to_srgb(scene.sharp_linear))),
-        "sharp_target": ("sharp.npy", lambda: encode_array(scene.inverse_depth)),
+    question = ask(scene)
+    files = {
+        "image": ("blurred.png", encode_png(question.blurred)),
+        "target": ("target.npy", encode_array(question.mean_inverse_depth)),
+        "regions": ("regions.png", encode_png(question.labels)),
+        "sharp_image": ("sharp.png", encode_png(question.sharp)),
+        "sharp_target": ("sharp.npy", encode_array(question.inverse_depth)),
     }
-    for file, encode in files.values():
-        if not (folder / file).is_file():
-            write_atomically(folder / file, encode())
+    for file, data in files.values():
+        write_atomically(folder / file, data)
     return TrainingSample(name, name, split, **{key: folder / file for key, (file, _) in files.items()})
 
 
@@ -108,43 +155,37 @@ def tune(base: str, samples: Sequence[TrainingSample], name: str, seed: int, epo
     return outcome.checkpoint
 
 
-def measure(estimator: Estimator, scenes: Sequence[Scene]) -> dict[str, Errors]:
-    """`error` and `abs_rel` by region and scene."""
-    rows = [_measure_scene(estimator, scene) for scene in tqdm(scenes, "measured", unit="", disable=None)]
+def measure(estimator: Estimator, questions: Sequence[Question]) -> Errors:
+    """The errors of a model on each scene."""
+    rows = [_measure(estimator, each) for each in tqdm(questions, "measured", unit="", disable=None)]
     return {
         kind: {region: np.array([row[kind].get(region, np.nan) for row in rows]) for region in REGIONS}
-        for kind in ("error", "abs_rel")
+        for kind in KINDS
     }
 
 
-def _measure_scene(estimator: Estimator, scene: Scene) -> dict[str, dict[str, float]]:
-    exposure, labels = scene.exposure, regions(scene.exposure)
-    truth, sharp_truth = exposure.mean_inverse_depth, scene.inverse_depth
-    blurred = estimator.predict_inverse(linear_to_srgb(exposure.linear))
-    sharp = estimator.predict_inverse(linear_to_srgb(scene.sharp_linear))
-    masks = {
-        "all": np.ones_like(labels, bool),
-        "static": labels == STATIC,
-        "pure": labels == BLURRED,
-        "mixed": labels == MIXED,
-        "ring": ring_around(labels == MIXED),
-    }
-    error = {
-        name: inverse_error(blurred, truth, mask) for name, mask in masks.items() if mask.sum() >= MIN_REGION_PIXELS
-    }
-    of_blurred = metrics_by_region(blurred, truth, labels)
-    of_sharp = metrics_by_region(sharp, sharp_truth, np.zeros_like(labels))
+def _measure(estimator: Estimator, question: Question) -> dict[str, dict[str, float]]:
+    blurred, sharp = estimator.predict_inverse(question.blurred), estimator.predict_inverse(question.sharp)
+    of_sharp = metrics_by_region(sharp, question.inverse_depth, np.zeros_like(question.labels))["all"]["abs_rel"]
+    of_blurred = metrics_by_region(blurred, question.mean_inverse_depth, question.labels)
+    sharp_error = inverse_error(sharp, question.inverse_depth)
+
+    def errors(truth: Map) -> dict[str, float]:
+        of_regions = {name: inverse_error(blurred, truth, mask) for name, mask in question.masks.items()}
+        return {**of_regions, "sharp": sharp_error}
+
     return {
-        "error": {**error, "sharp": inverse_error(sharp, sharp_truth)},
-        "abs_rel": {
-            **{name: each["abs_rel"] for name, each in of_blurred.items()},
-            "sharp": of_sharp["all"]["abs_rel"],
-        },
+        "error": errors(question.mean_inverse_depth),
+        "mid_error": errors(question.inverse_depth),
+        "abs_rel": {**{name: each["abs_rel"] for name, each in of_blurred.items()}, "sharp": of_sharp},
     }
 
 
-def change(before: NDArray[np.float64], after: NDArray[np.float64]) -> dict[str, float]:
+def change(before: Floats, after: Floats) -> dict[str, float]:
     """By how many percent a mean error changes, with its 95 % range.
+
+    The ratio of the means is taken as linear in the errors (delta method). Scenes and seeds each give a range of its
+    mean by Student's t; the two are combined by the root of the sum of their squares.
 
     Args:
         before: (seeds, scenes); a base has one row.
@@ -152,24 +193,30 @@ def change(before: NDArray[np.float64], after: NDArray[np.float64]) -> dict[str,
     """
     seen = ~np.isnan(before).any(axis=0) & ~np.isnan(after).any(axis=0)
     before, after = np.broadcast_to(before, after.shape)[:, seen], after[:, seen]
-    rng = np.random.default_rng(0)
-    seeds = rng.integers(len(after), size=(RESAMPLINGS, len(after), 1))
-    scenes = rng.integers(seen.sum(), size=(RESAMPLINGS, 1, seen.sum()))
-    ratios = np.array([after[s, k].mean() / before[s, k].mean() for s, k in zip(seeds, scenes, strict=True)])
-    low, high = 100 * (np.percentile(ratios, (2.5, 97.5)) - 1)
-    return {"percent": 100 * (after.mean() / before.mean() - 1), "low": low, "high": high}
+    ratio = after.mean() / before.mean()
+    parts = (after - ratio * before) / before.mean()
+    # One seed tells nothing of what another would have given, one scene nothing of scenes.
+    groups = [each for each in (parts.mean(axis=0), parts.mean(axis=1)) if len(each) > 1]
+    halves = [t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)) for each in groups]
+    half = np.linalg.norm(halves)
+    percent, low, high = (float(100 * (ratio - 1 + step)) for step in (0, -half, half))
+    return {"percent": percent, "low": low, "high": high}
 
 
-def summary(measured: dict[str, list[dict[str, Errors]]]) -> dict[str, Any]:
-    """Means by model and region, and the changes that the proof is about."""
-    report: dict[str, Any] = {"means": {}, "changes": {}}
-    for kind in ("error", "abs_rel"):
+def summary(measured: dict[str, list[Errors]]) -> dict[str, Any]:
+    """Means by model and region, those of each seed, and the changes that the proof is about."""
+    report: dict[str, Any] = {"means": {}, "seeds": {}, "changes": {}}
+    for kind in KINDS:
         rows = {
             name: {region: np.stack([each[kind][region] for each in runs]) for region in REGIONS}
             for name, runs in measured.items()
         }
         report["means"][kind] = {
             name: {region: float(np.nanmean(values)) for region, values in by_region.items()}
+            for name, by_region in rows.items()
+        }
+        report["seeds"][kind] = {
+            name: {region: np.nanmean(values, axis=1).tolist() for region, values in by_region.items()}
             for name, by_region in rows.items()
         }
         pairs = (("base", "paper"), ("base", "exposure"), ("paper", "exposure"))
@@ -191,35 +238,44 @@ def table(report: dict[str, Any], kind: str) -> str:
     return "\n".join(lines)
 
 
-def picture(scene: Scene, estimators: Sequence[Estimator]) -> Rgb:
+def picture(question: Question, estimators: Sequence[Estimator]) -> Rgb:
     """The blurred frame, the truth, and what each model makes of it, in one range."""
-    truth, frame = scene.exposure.mean_inverse_depth, linear_to_srgb(scene.exposure.linear)
-    predictions = [estimator.predict_inverse(frame) for estimator in estimators]
+    truth = question.mean_inverse_depth
+    predictions = [estimator.predict_inverse(question.blurred) for estimator in estimators]
     fitted = [fit_affine(each, truth).apply(each) for each in predictions]
     span = depth_range(truth)
-    return side_by_side([frame, *(depth_picture(each, span) for each in (truth, *fitted))])
+    return side_by_side([question.blurred, *(depth_picture(each, span) for each in (truth, *fitted))])
+
+
+def prepare(benchmark: Path) -> None:
+    """Render what is missing of the benchmark, and hold all of it against the manifest.
+
+    Raises:
+        InputError: a scene is of another benchmark.
+    """
+    for split, numbers in SPLITS.items():
+        list(tqdm(render_benchmark(benchmark, split), f"{split} scenes", len(numbers), unit="", disable=None))
+        check_benchmark(benchmark, split)
 
 
 def prove(out: Path, benchmark: Path, base: str, seeds: int, epochs: int) -> dict[str, Any]:
-    """All of it: render, fine-tune, measure, draw."""
+    """Fine-tune, measure, draw."""
     started = time.monotonic()
-    for part, numbers in SPLITS.items():
-        list(tqdm(render_benchmark(benchmark, part), f"{part} scenes", len(numbers), unit="", disable=None))
     samples = write_samples(benchmark, out / "samples")
     checkpoints = {
         name: [tune(base, samples, name, seed, epochs, out / f"{name}_{seed}") for seed in range(seeds)]
         for name in TARGETS
     }
-    scenes = list(read_benchmark(benchmark, "test"))
-    loaded = {"base": [load_estimator(base)]}
-    loaded |= {name: [load_estimator(str(each)) for each in folders] for name, folders in checkpoints.items()}
-    measured = {name: [measure(each, scenes) for each in models] for name, models in loaded.items()}
-    mixed = [(regions(scene.exposure) == MIXED).mean() for scene in scenes]
+    questions = [ask(scene) for scene in read_benchmark(benchmark, "test")]
+    models = {"base": [load_estimator(base)]}
+    models |= {name: [load_estimator(str(each)) for each in folders] for name, folders in checkpoints.items()}
+    measured = {name: [measure(each, questions) for each in runs] for name, runs in models.items()}
+    mixed = [(question.labels == MIXED).mean() for question in questions]
     for place, k in enumerate(np.argsort(mixed)[::-1][:PICTURES]):
-        drawn = picture(scenes[k], [models[0] for models in loaded.values()])
+        drawn = picture(questions[k], [runs[0] for runs in models.values()])
         write_atomically(out / f"headline_{place}.jpg", encode_jpeg(drawn))
-    about = {"base": base, "revision": loaded["base"][0].revision, "seeds": seeds, "epochs": epochs}
-    return {**about, "scenes": len(scenes), **summary(measured), "seconds": round(time.monotonic() - started)}
+    about = {"base": base, "revision": models["base"][0].revision, "epochs": epochs, "scenes": len(questions)}
+    return {**about, **summary(measured), "seconds": round(time.monotonic() - started)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -233,12 +289,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     benchmark = options.benchmark or options.out / "benchmark"
+    prepare(benchmark)
     report = prove(options.out, benchmark, options.base, options.seeds, options.epochs)
     write_atomically(options.out / "headline.json", json.dumps(report, indent=1).encode())
     if options.json:
         print(json.dumps(report))
         return 0
-    for kind, words in (("error", "Error of inverse depth"), ("abs_rel", "AbsRel")):
+    for kind, words in KINDS.items():
         print(f"{words}\n\n{table(report, kind)}\n")
     return 0
 

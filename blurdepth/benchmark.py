@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurdepth.errors import InputError
 from blurdepth.scenes import Scene, read_scene, render_scenes, scene_arrays, scene_path
@@ -28,8 +29,8 @@ SPLITS: dict[Split, range] = {
 WIDTH, HEIGHT = 640, 192
 MANIFEST = Path(__file__).resolve().parent.parent / "assets" / "benchmark.json"
 
-_TOLERANCE = 1e-3
-"""Share by which the mean of an array may differ where a processor rounds otherwise; those of other streets do more."""
+_TOLERANCE, _LEAST = 1e-3, 1e-6
+"""Share, and amount, by which a mean may differ where a processor rounds otherwise; those of other streets do more."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,10 @@ class Check:
     Attributes:
         same: how many are the same to the bit.
         rounded: how many differ by what another processor or library rounds otherwise.
-        other: those that show something else, by path.
     """
 
     same: int
     rounded: int
-    other: tuple[Path, ...]
 
 
 def render_benchmark(folder: Path, split: Split) -> Iterator[Path]:
@@ -67,23 +66,30 @@ def read_benchmark(folder: Path, split: Split) -> Iterator[Scene]:
 
 
 def describe(scene: Scene) -> dict[str, Any]:
-    """What the manifest keeps of a scene: a hash of all that it holds, and the mean of each array.
+    """What the manifest keeps of a scene: a hash of all that it holds, and the mean of each quarter of each array.
 
-    Half precision is what counts, as in its file; the sky's infinite depth is left out of the mean.
+    Half precision is what counts, as in its file; the sky's infinite depth is left out of the means.
     """
     digest, means = hashlib.sha256(), []
     for name, values in sorted(scene_arrays(scene).items()):
         digest.update(f"{name} {values.shape} {values.dtype}".encode() + values.tobytes())
-        finite = values[np.isfinite(values)].astype(np.float64)
-        means.append(float(f"{finite.mean() if finite.size else 0.0:.6g}"))
-    return {"scene": scene.meta.get("scene"), "sha256": digest.hexdigest(), "means": means}
+        halves = np.array_split(values, 2)
+        means += [_mean(quarter) for half in halves for quarter in np.array_split(half, 2, axis=1)]
+    size = [*scene.depth_m.shape, scene.meta.get("times")]
+    return {"scene": scene.meta.get("scene"), "size": size, "sha256": digest.hexdigest(), "means": means}
+
+
+def _mean(values: NDArray[Any]) -> float:
+    """Of what is finite, to five digits."""
+    finite = values[np.isfinite(values)].astype(np.float64)
+    return float(f"{finite.mean() if finite.size else 0.0:.5g}")
 
 
 def check_benchmark(folder: Path, split: Split) -> Check:
     """Hold the scenes of a split against the manifest.
 
     Raises:
-        InputError: a scene is missing or damaged.
+        InputError: a scene is missing or damaged, or shows something else.
     """
     known = {each["scene"]: each for each in json.loads(MANIFEST.read_text(encoding="utf-8"))[split]}
     same, rounded, other = 0, 0, []
@@ -91,11 +97,27 @@ def check_benchmark(folder: Path, split: Split) -> Check:
         found, wanted = describe(read_scene(path)), known[seed]
         if found["sha256"] == wanted["sha256"]:
             same += 1
-        elif np.allclose(found["means"], wanted["means"], rtol=_TOLERANCE, atol=1e-6):
+        elif found["size"] == wanted["size"] and np.allclose(found["means"], wanted["means"], _TOLERANCE, _LEAST):
             rounded += 1
         else:
             other.append(path)
-    return Check(same, rounded, tuple(other))
+    if other:
+        raise InputError(
+            f"{other[0]} and {len(other) - 1} more scenes are not those of the benchmark. If another version rendered "
+            f"them, remove the folder {folder / split} and run `python -m blurdepth benchmark --out {folder}`."
+        )
+    return Check(same, rounded)
+
+
+def require_whole(folder: Path) -> None:
+    """Nothing, unless the folder holds a part of a split only, as a rendering that was stopped leaves it.
+
+    Raises:
+        InputError: a part of a split is missing; figures of the rest would not be those of the benchmark.
+    """
+    for split, seeds in SPLITS.items():
+        if any(scene_path(folder, seed, WIDTH, HEIGHT).exists() for seed in seeds) and folder.name == split:
+            _paths(folder.parent, split)
 
 
 def _paths(folder: Path, split: Split) -> list[Path]:

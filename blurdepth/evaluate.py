@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth import __version__
+from blurdepth.benchmark import require_whole
 from blurdepth.depth import STATIC, fit_affine
 from blurdepth.errors import InputError
 from blurdepth.estimators import NOTES, Estimator
@@ -101,13 +102,14 @@ def benchmark_examples(workspace: Workspace, benchmark: str) -> Iterator[Example
             mean_inverse_depth), or a folder of scenes.
 
     Raises:
-        InputError: there is none, or a scene is not readable.
+        InputError: there is none, a scene is not readable, or a split of our own benchmark lacks some.
     """
     path = Path(benchmark)
     if path.exists() and not re.fullmatch(r"v\d+", benchmark):
         scenes = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not scenes:
             raise InputError(f"The folder {path} has no scenes (.npz): name another one, or a version such as v1.")
+        require_whole(path)
         yield from map(_scene_example, scenes)
         return
     workspace.store.versions.version(benchmark)

@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 
 from benchmarks import headline
-from benchmarks.headline import REGIONS, change, summary, table
+from benchmarks.headline import KINDS, REGIONS, change, summary, table
 from blurdepth import benchmark
 from blurdepth.benchmark import SPLITS
+
+
+@pytest.mark.parametrize(("seed_spread", "scene_spread"), [(0.1, 0.02), (0.02, 0.3), (0.05, 0.15)])
+def test_nineteen_of_twenty_ranges_hold_the_true_change(seed_spread: float, scene_spread: float) -> None:
+    rng, held = np.random.default_rng(3), 0
+    for _ in range(400):
+        before = rng.uniform(0.1, 0.3, (1, 100))
+        better = 0.8 + rng.normal(0, seed_spread, (3, 1)) + rng.normal(0, scene_spread, (1, 100))
+        found = change(before, before * better)
+        held += found["low"] < -20 < found["high"]
+    assert 0.93 < held / 400 < 0.995
 
 
 def test_a_change_is_that_of_the_means_and_its_range_holds_it() -> None:
@@ -42,7 +53,7 @@ def test_the_table_has_a_row_for_each_model_and_each_change() -> None:
     rng = np.random.default_rng(2)
 
     def run() -> dict[str, headline.Errors]:
-        return {kind: {region: rng.uniform(0.1, 0.3, 20) for region in REGIONS} for kind in ("error", "abs_rel")}
+        return {kind: {region: rng.uniform(0.1, 0.3, 20) for region in REGIONS} for kind in KINDS}
 
     report = summary({"base": [run()], "paper": [run(), run()], "exposure": [run(), run()]})
     rows = table(report, "error").splitlines()
@@ -53,14 +64,20 @@ def test_the_table_has_a_row_for_each_model_and_each_change() -> None:
     assert all(row.count("|") == len(REGIONS) + 2 for row in rows)
 
 
-def test_two_steps_of_it_run_on_a_tiny_model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_steps_of_it_run_on_a_tiny_model_once(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for split in SPLITS:
         monkeypatch.setitem(benchmark.SPLITS, split, SPLITS[split][:2])
     monkeypatch.setattr(benchmark, "WIDTH", 160)
     monkeypatch.setattr(benchmark, "HEIGHT", 64)
+    for split in SPLITS:
+        list(benchmark.render_benchmark(tmp_path / "benchmark", split))
     report = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), seeds=1, epochs=1)
     assert report["scenes"] == 2 and set(report["means"]["error"]) == {"base", "paper", "exposure"}
     assert report["means"]["error"]["paper"]["all"] != report["means"]["error"]["exposure"]["all"]
     assert len(list(tmp_path.glob("headline_*.jpg"))) == 2
+    written = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*_0/**/*.safetensors"))]
     again = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), seeds=1, epochs=1)
     assert again["means"] == report["means"]
+    assert written == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*_0/**/*.safetensors"))] != []
