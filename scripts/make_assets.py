@@ -29,12 +29,12 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER, EXPOSURES = ROOT / "assets" / "frames", ROOT / "assets" / "exposures"
 WIDTH, HEIGHT = 1242, 376
 FRAMES = {
-    "avenue_noon": (13, "avenue", "noon"),
-    "country_road": (10, "country", "noon"),
-    "crossing_dusk": (28, "crossing", "dusk"),
-    "crossing_evening": (12, "crossing", "low_sun"),
-    "highway_noon": (9, "highway", "noon"),
-    "suburb_evening": (8, "suburb", "low_sun"),
+    "avenue_noon": (6, "avenue", "noon"),
+    "country_road": (3, "country", "noon"),
+    "crossing_dusk": (4, "crossing", "dusk"),
+    "crossing_evening": (5, "crossing", "low_sun"),
+    "highway_noon": (3, "highway", "noon"),
+    "suburb_evening": (1, "suburb", "low_sun"),
 }
 """Seed, kind and light of each frame, by name."""
 EXPOSED = {"oncoming_traffic": 4_000_000, "overtaken": 4_000_026, "evening_drive": 4_000_041}
