@@ -22,6 +22,7 @@ from blurdepth.exposure.result import regions as regions_of
 from blurdepth.files import write_atomically
 from blurdepth.images import Rgb, linear_to_srgb
 from blurdepth.metrics import METRICS, Regions, align, mean_metrics, metrics_by_region
+from blurdepth.model_card import GROUPS
 from blurdepth.render import Range, depth_range
 from blurdepth.scenes import read_scene
 from blurdepth.store.records import Sample
@@ -223,7 +224,7 @@ def write_report(report: dict[str, Any], out: Path) -> None:
 
 def _report_page(report: dict[str, Any]) -> str:
     title = f"blurdepth: {report['images']} images of {report['benchmark']}"
-    tables = "".join(_region_table(report, region) for region in report["models"][0]["metrics"])
+    tables = "".join(_region_table(report, region) for region in GROUPS if region in report["models"][0]["metrics"])
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title>'
     style = "body{font:15px system-ui;margin:2rem;max-width:70rem}td,th{padding:.3rem .8rem;text-align:right}"
     return (
@@ -242,6 +243,5 @@ def _region_table(report: dict[str, Any], region: str) -> str:
             gap = f"{change['mean']:+.4f} ({change['low']:+.4f} to {change['high']:+.4f})"
             name = html.escape(model["model"]) + (" (fine-tuned on these samples)" if model["seen"] else "")
             rows.append(f"<tr><th>{name}</th>{cells}<td>{gap}</td></tr>")
-    return (
-        f"<h2>{region}</h2><table><tr><th>model</th>{head}<th>AbsRel against the first</th></tr>{''.join(rows)}</table>"
-    )
+    title, columns = GROUPS[region].capitalize(), f"<th>model</th>{head}<th>AbsRel against the first</th>"
+    return f"<h2>{title}</h2><table><tr>{columns}</tr>{''.join(rows)}</table>"

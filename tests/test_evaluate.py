@@ -84,7 +84,8 @@ def test_a_report_compares_models_over_scenes(tmp_path: Path, tiny_model: Path) 
     assert second["change"]["all"]["low"] <= gap <= second["change"]["all"]["high"]
     write_report(report, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
-    assert "AbsRel" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "AbsRel" in page and "<h2>Blurred images</h2>" in page and "<h2>Their mixed pixels</h2>" in page
 
 
 def test_what_is_no_benchmark_is_named(tmp_path: Path, tiny_model: Path) -> None:

@@ -43,7 +43,7 @@ _REGIONS = {
     "blurred": "blurred",
     "pure": "blurred, one depth",
     "mixed": "blurred, depths mixed",
-    "ring": "around those",
+    "ring": "around mixed depths",
 }
 _MAIN = ("abs_rel", "rmse", "delta_1")
 _NO_RESULT = html.empty("Nothing to compare yet", "Choose a sample or an example on the left, or drop your own frame.")
@@ -67,7 +67,7 @@ class CompareTab:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.frame_id = gr.State("")
-        gr.Markdown("See how two models understand the same frame. Samples and their targets give numbers too.")
+        gr.Markdown("See how two models understand the same frame. Samples and rendered streets give numbers, too.")
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 self._lay_out_inputs()

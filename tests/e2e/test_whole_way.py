@@ -84,7 +84,7 @@ def test_in_a_browser(app: App, page: Page, frame_file: Path) -> None:
     # A blurred street whose depth is known to the pixel comes with the app.
     page.locator("#compare-samples [data-id='exact:overtaken']").click()
     expect(page.locator("#compare-frame figcaption")).to_contain_text("overtaken", timeout=MINUTES)
-    expect(page.locator("#compare-numbers th").filter(has_text="around those").first).to_be_visible()
+    expect(page.locator("#compare-numbers th").filter(has_text="around mixed depths").first).to_be_visible()
     open_tab(page, "dataset")
     expect(page.locator("#versions td").first).to_have_text("3")
     expect(page.locator("#reasons")).to_contain_text("blur in the wrong place: 1")
