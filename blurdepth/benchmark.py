@@ -116,8 +116,9 @@ def require_whole(folder: Path) -> None:
         InputError: a part of a split is missing; figures of the rest would not be those of the benchmark.
     """
     for split, seeds in SPLITS.items():
-        if any(scene_path(folder, seed, WIDTH, HEIGHT).exists() for seed in seeds) and folder.name == split:
-            _paths(folder.parent, split)
+        whole = folder.resolve()
+        if whole.name == split and any(scene_path(whole, seed, WIDTH, HEIGHT).exists() for seed in seeds):
+            _paths(whole.parent, split)
 
 
 def _paths(folder: Path, split: Split) -> list[Path]:

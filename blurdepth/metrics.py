@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -188,21 +189,25 @@ def inverse_error(affine_prediction: Map, inverse_depth_target: Map, mask: Mask 
     return float((error if mask is None else error[mask]).mean() / deviation)
 
 
-def straight_ramp(inverse_depth_target: Map) -> Map:
-    """The best guess that doesn't look at the picture: 0 above a horizon, linear in the row below.
+def ramps(shape: tuple[int, int]) -> Iterator[Map]:
+    """Guesses that don't look at the picture: 0 above a horizon, linear in the row below, for each of 40 horizons.
 
     Args:
-        inverse_depth_target: (H, W) float32, 1/m; the horizon (of 40) that suits it best is taken.
-
-    Returns:
-        (H, W) float32, larger = nearer.
+        shape: (H, W) of the frame.
     """
-    rows = np.linspace(0, 1, len(inverse_depth_target), dtype=np.float32)
-    ramps = [
-        np.repeat(np.clip(rows - horizon, 0, None)[:, None], inverse_depth_target.shape[1], axis=1)
-        for horizon in np.linspace(0, 0.9, 40, dtype=np.float32)
-    ]
-    return min(ramps, key=lambda ramp: inverse_error(ramp, inverse_depth_target))
+    rows = np.linspace(0, 1, shape[0], dtype=np.float32)
+    for horizon in np.linspace(0, 0.9, 40, dtype=np.float32):
+        yield np.repeat(np.clip(rows - horizon, 0, None)[:, None], shape[1], axis=1)
+
+
+def straight_ramp(inverse_depth_target: Map) -> Map:
+    """The one of the `ramps` that suits a target best: (H, W) float32, larger = nearer.
+
+    Args:
+        inverse_depth_target: (H, W) float32, 1/m; sky is 0.
+    """
+    height, width = inverse_depth_target.shape
+    return min(ramps((height, width)), key=lambda ramp: inverse_error(ramp, inverse_depth_target))
 
 
 def align(affine_prediction: Map, inverse_depth_target: Map, regions: Regions, cap_m: float = CAP_M) -> Map:

@@ -28,7 +28,7 @@ GROUPS = {
     "blurred": "their blurred pixels",
     "pure": "their blurred pixels of one depth",
     "mixed": "their mixed pixels",
-    "ring": "a ring around those",
+    "ring": "a ring around mixed pixels",
     "sharp": "sharp frames",
 }
 """Groups of metrics in the order in which they are shown, with what they are."""

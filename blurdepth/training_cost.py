@@ -15,8 +15,8 @@ PEAK_COPIES = 8
 """Of the weights on disk. A resume needs weights and Adam's two moments (3), which are replaced only when the new
 ones are whole (3 more), beside the best weights and those before (2)."""
 
-# Measured with steps of the bundled model (3.5 M parameters), and of models built as Depth Anything V2 Small (24.8 M)
-# and Base (97.5 M), on one core: 3.3 to 5.2, 23.5 and 70 s, and 1.5, 3.9 and 7.1 GB, a megapixel of crops.
+# Measured with steps of the bundled model (3.4 M parameters), and of models built as Depth Anything V2 Small (24.8 M)
+# and Base (97.5 M), on one core: 3.2, 23.5 and 70 s, and 1.8, 3.9 and 7.1 GB, a megapixel of crops.
 _SECONDS_AT_1M, _SECONDS_POWER = 1.81, 0.8
 _ACTIVATION_BYTES_AT_1M, _ACTIVATION_POWER = 0.83e9, 0.47
 _CORES_POWER = 0.6

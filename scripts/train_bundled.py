@@ -3,7 +3,13 @@
     python scripts/train_bundled.py
 
 renders the scenes (once; they are kept in the cache folder), trains, measures on scenes held out, and writes
-`checkpoints/bundled` with its model card. Killed at any time and started again, it goes on where it was.
+`checkpoints/bundled` with its model card: a quarter of an hour for the scenes and three hours for the training on
+two CPU cores. Killed at any time and started again, it goes on where it was.
+
+Rendered streets are not the street outside: what improves on them may get worse on photographs. With `--real DIR` the
+step is kept that has the least AbsRel on the .npz files of a folder, each with the arrays "rgb" (H, W, 3) uint8 and
+"depth_m" (H, W), measured by a lidar say, and 0, infinite or NaN where it is unknown. Without it, the step that is best
+on the held-out scenes is kept.
 """
 
 from __future__ import annotations
@@ -12,11 +18,11 @@ import argparse
 import hashlib
 import json
 import math
-import os
+import shutil
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +35,35 @@ from torch import Tensor, nn
 # So that the script runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bundled_scenes import MEAN, SHAPES, STD, Map, augment, read_scene, render_scenes, scene_folder
+from bundled_measures import (
+    COARSE_SIDE,
+    INPUT_SIDE,
+    MEASURED,
+    Judge,
+    Photograph,
+    image_processor,
+    make_judge,
+    measure,
+    measure_real,
+    read_photographs,
+)
+from bundled_scenes import SHAPES, augment, read_scene, render_scenes, scene_folder
 
 import blurdepth
-from blurdepth.estimators import load_estimator
-from blurdepth.images import Rgb
+from blurdepth.estimators import BUNDLED_FOLDER, load_estimator
+from blurdepth.images import content_hash
 from blurdepth.losses import ssi_gradient_loss
-from blurdepth.metrics import inverse_error, mean_metrics, relative_metrics, straight_ramp
+from blurdepth.pretrained import core_count
 
-ROOT = Path(__file__).resolve().parent.parent
 FIRST_TRAIN_SEED, FIRST_HELD_OUT_SEED = 100_000, 900_000
-GRID_SIDE = 126
-"""Side of the square frame whose patches have a position of their own; others are interpolated, pixels."""
-INPUT_SIDE, INPUT_MULTIPLE = 140, 28
-"""Short side of what a frame is resized to, and what both sides are multiples of: two patches, as the network halves
-its grid once and an odd one comes back shifted. Pixels."""
-SAVE_EVERY = 100
+DECODER_WIDTH = 24
+REAL_WORDS = (
+    "On photographs with measured depth ({photographs}): AbsRel {model[abs_rel]:.3f}, δ < 1.25 {model[delta_1]:.3f}; "
+    "the ramp {ramp[abs_rel]:.3f} and {ramp[delta_1]:.3f}. The model has not learned from them, but the step and the "
+    "size of its input were chosen by them (`--real`): expect others to come out worse."
+)
+SAVE_EVERY, MEASURE_EVERY = 100, 500
+"""Steps between two states on the disk, and between two measurements."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +73,36 @@ class Recipe:
     Attributes:
         scenes: number of streets to train on.
         held_out: number of streets to measure on.
-        steps: optimiser steps.
+        coarse_steps: the first steps see frames of half the size: what a car is needs many pictures and few pixels.
+        fine_steps: the others, which see frames of the size of `SHAPES`.
         batch: images a step, all of one shape.
-        learning_rate: at its highest, after `warmup` steps; falls to 0 by a cosine.
-        warmup: steps.
+        learning_rate: at its highest, after `warmup` steps.
+        decay_steps: in which a cosine would bring it to 0; it is still high when the coarse steps end, as they only
+            prepare the fine ones.
+        fine_learning_rate: from which it falls to 0 with the fine steps.
+        warmup: steps, at the beginning of each of the two.
         weight_decay: of AdamW.
         gradient_weight: of the gradient loss beside the scale-and-shift-invariant loss.
         seed: of weights and augmentation.
     """
 
-    scenes: int = 800
+    scenes: int = 5000
     held_out: int = 60
-    steps: int = 1100
+    coarse_steps: int = 16_000
+    fine_steps: int = 2500
     batch: int = 8
     learning_rate: float = 6e-4
-    warmup: int = 100
+    decay_steps: int = 30_000
+    fine_learning_rate: float = 2e-4
+    warmup: int = 200
     weight_decay: float = 0.05
     gradient_weight: float = 0.5
     seed: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Of the optimiser, in all."""
+        return self.coarse_steps + self.fine_steps
 
 
 def scene_paths(folder: Path, recipe: Recipe) -> tuple[list[Path], list[Path]]:
@@ -86,95 +117,126 @@ def batch_at(step: int, paths: list[Path], recipe: Recipe) -> tuple[Tensor, Tens
     kind = step % len(SHAPES)
     fitting = [path for path in paths if int(path.stem) % len(SHAPES) == kind]
     chosen = rng.choice(len(fitting), recipe.batch, replace=len(fitting) < recipe.batch)
-    pairs = [augment(*read_scene(fitting[i]), SHAPES[kind][1], rng) for i in chosen]
+    (width, height), part = SHAPES[kind][1], 2 if step < recipe.coarse_steps else 1
+    pairs = [augment(*read_scene(fitting[i]), (width // part, height // part), rng) for i in chosen]
     return torch.from_numpy(np.stack([a for a, _ in pairs])), torch.from_numpy(np.stack([b for _, b in pairs]))
 
 
 def build_model(seed: int) -> nn.Module:
-    """Depth Anything V2 with 3.5 million random weights."""
-    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+    """A small GLPN with random weights: a Mix Transformer (B0), whose convolutions learn from few scenes what a plain
+    vision transformer needs many for, and a light decoder.
+
+    Source: Kim et al., "Global-Local Path Networks for Monocular Depth Estimation with Vertical CutDepth" (2022).
+    """
+    from transformers import GLPNConfig, GLPNForDepthEstimation
 
     torch.manual_seed(seed)
-    backbone = Dinov2Config(
-        hidden_size=192,
-        num_hidden_layers=6,
-        num_attention_heads=3,
-        image_size=GRID_SIDE,
-        patch_size=14,
-        out_indices=[1, 3, 5, 6],
-        reshape_hidden_states=False,
-        apply_layernorm=True,
+    config = GLPNConfig(
+        hidden_sizes=[32, 64, 160, 256],
+        depths=[2, 2, 2, 2],
+        num_attention_heads=[1, 2, 5, 8],
+        decoder_hidden_size=DECODER_WIDTH,
+        drop_path_rate=0.0,
+        max_depth=1,
     )
-    config = DepthAnythingConfig(
-        backbone_config=backbone,
-        reassemble_hidden_size=192,
-        patch_size=14,
-        reassemble_factors=[4, 2, 1, 0.5],
-        neck_hidden_sizes=[24, 48, 96, 192],
-        fusion_hidden_size=32,
-        head_hidden_size=16,
-        depth_estimation_type="relative",
-    )
-    model: nn.Module = DepthAnythingForDepthEstimation(config)
-    for part in [*model.neck.modules(), *model.head.modules()]:  # type: ignore[union-attr]
+    model: nn.Module = GLPNForDepthEstimation(config)
+    for part in [*model.decoder.modules(), *model.head.modules()]:  # type: ignore[union-attr]
         # The library's start (deviation 0.02) is meant for pretrained encoders: it all but stops the signal.
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-    # The last ReLU must start open: where all is negative there is no gradient, and no way back.
-    nn.init.constant_(model.head.conv3.bias, 3.0)  # type: ignore[union-attr, arg-type]
+    # The last sigmoid must start in its middle: at its ends there is hardly a gradient.
+    nn.init.normal_(model.head.head[-1].weight, std=0.01)  # type: ignore[union-attr, index]
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a cosine down to 0.
+    """Linear warm-up, then a cosine towards 0; once for the coarse steps and once for the fine ones.
 
-    >>> learning_rate(Recipe(steps=300, warmup=100, learning_rate=1.0), 99)
+    >>> learning_rate(Recipe(coarse_steps=300, warmup=100, learning_rate=1.0), 99)
     1.0
     """
+    highest, steps = recipe.learning_rate, recipe.decay_steps
+    if step >= recipe.coarse_steps:
+        step, highest, steps = step - recipe.coarse_steps, recipe.fine_learning_rate, recipe.fine_steps
     if step < recipe.warmup:
-        return recipe.learning_rate * (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
-    return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
+        return highest * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(steps - recipe.warmup, 1)
+    return highest * (1 + math.cos(math.pi * done)) / 2
 
 
-def train(recipe: Recipe, paths: list[Path], state_path: Path, until: int | None = None) -> tuple[nn.Module, float]:
-    """Train to step `until` (the recipe's last if None), from the state at `state_path` if there is one.
+@dataclass
+class Progress:
+    """A training as far as it has come.
 
-    Returns:
-        The model, and how many seconds its training has taken over all starts.
+    Attributes:
+        step: how many are done.
+        seconds: that took, over all starts.
+        best: weights of the measured step that is kept.
+        best_step: which one that is.
+        best_error: its error, see `Judge`.
     """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_step: int = 0
+    best_error: float = math.inf
+
+    def load(self, path: Path) -> None:
+        """Go on from the state in a file."""
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state.pop("model"))
+        self.optimizer.load_state_dict(state.pop("optimizer"))
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def save(self, path: Path) -> None:
+        """Keep the state in a file, whole or not at all."""
+        state = {**vars(self), "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial_path = path.with_suffix(".tmp")
+        torch.save(state, partial_path)
+        partial_path.replace(path)
+
+
+def train(recipe: Recipe, paths: list[Path], state_path: Path, judge: Judge, until: int | None = None) -> Progress:
+    """Train to step `until` (the recipe's last if None), from the state at `state_path` if there is one."""
     model = build_model(recipe.seed)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=recipe.weight_decay)
-    first, seconds = 0, 0.0
+    progress, losses = Progress(model, optimizer), list[float]()
     if state_path.exists():
-        state = torch.load(state_path, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, seconds = state["step"], state["seconds"]
-    last, started, losses = recipe.steps if until is None else until, time.monotonic() - seconds, []
+        progress.load(state_path)
+    last, started = recipe.steps if until is None else until, time.monotonic() - progress.seconds
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(batch_at, progress.step, paths, recipe)
+        while progress.step < last:
+            pixels, target = coming.result()
+            coming = ahead.submit(batch_at, progress.step + 1, paths, recipe)
+            losses.append(_step(model, optimizer, learning_rate(recipe, progress.step), recipe, pixels, target))
+            progress.step += 1
+            if progress.step % MEASURE_EVERY == 0 or progress.step == recipe.steps:
+                _judge(progress, judge, progress.step > recipe.coarse_steps)
+            if progress.step % SAVE_EVERY == 0 or progress.step == last:
+                progress.seconds = time.monotonic() - started
+                progress.save(state_path)
+                loss = np.mean(losses[-SAVE_EVERY:])
+                print(f"step {progress.step} of {last}, {progress.seconds:.0f} s, loss {loss:.4f}", flush=True)
+        coming.cancel()
+    return progress
+
+
+def _step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, rate: float, recipe: Recipe, pixels: Tensor, target: Tensor
+) -> float:
     model.train()
-    for step in range(first, last):
-        losses.append(_step(model, optimizer, recipe, paths, step))
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == last:
-            seconds = time.monotonic() - started
-            notes = {"step": step + 1, "seconds": seconds}
-            _save(state_path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **notes})
-            print(
-                f"step {step + 1} of {last}, {seconds:.0f} s, loss {np.mean(losses[-SAVE_EVERY:]):.4f}",
-                flush=True,
-            )
-    return model.eval(), seconds
-
-
-def _step(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, paths: list[Path], step: int) -> float:
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(recipe, step)
-    pixels, target = batch_at(step, paths, recipe)
+        group["lr"] = rate
     predicted = model(pixels.contiguous(memory_format=torch.channels_last)).predicted_depth
-    mask = torch.ones_like(target)
-    loss = ssi_gradient_loss(predicted, target, mask, recipe.gradient_weight)
+    loss = ssi_gradient_loss(predicted, target, torch.ones_like(target), recipe.gradient_weight)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -182,41 +244,23 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, pa
     return float(loss.detach())
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_suffix(".tmp")
-    torch.save(state, partial_path)
-    partial_path.replace(path)
-
-
-def measure(predict: Callable[[Rgb], Map], paths: list[Path]) -> dict[str, dict[str, float]]:
-    """Mean metrics over scenes, of the model and of the ramp."""
-    rows: dict[str, list[dict[str, float]]] = {"model": [], "ramp": []}
-    for path in paths:
-        rgb, truth = read_scene(path)
-        for name, guess in (("model", predict(rgb)), ("ramp", straight_ramp(truth))):
-            metrics = relative_metrics(guess, truth, np.ones_like(truth, bool))
-            rows[name].append({"inverse_error": inverse_error(guess, truth), **metrics})
-    keep = ("inverse_error", "abs_rel", "delta_1", "rmse")
-    return {name: {key: round(mean_metrics(every)[key], 4) for key in keep} for name, every in rows.items()}
+def _judge(progress: Progress, judge: Judge, fine: bool) -> None:
+    figures = judge(progress.model.eval(), INPUT_SIDE if fine else COARSE_SIDE)
+    error = next(iter(figures.values()))
+    print(f"step {progress.step}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()), flush=True)
+    # What has only seen half the size is not what is to be kept.
+    if fine and error < progress.best_error:
+        progress.best_error, progress.best_step = error, progress.step
+        progress.best = {name: value.clone() for name, value in progress.model.state_dict().items()}
 
 
 def write_checkpoint(model: nn.Module, folder: Path) -> None:
     """The weights, their configuration and the image processor, in the format of transformers."""
-    from transformers import DPTImageProcessorPil
-
     model.to(memory_format=torch.contiguous_format).save_pretrained(folder)  # type: ignore[call-overload]
-    processor = DPTImageProcessorPil(
-        size={"height": INPUT_SIDE, "width": INPUT_SIDE},
-        keep_aspect_ratio=True,
-        ensure_multiple_of=INPUT_MULTIPLE,
-        image_mean=list(MEAN),
-        image_std=list(STD),
-    )
-    processor.save_pretrained(folder)
+    image_processor().save_pretrained(folder)
 
 
-def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], seconds: float, threads: int) -> None:
+def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], progress: Progress, threads: int) -> None:
     """`blurdepth.json` and the model card."""
     weights = (folder / "model.safetensors").stat().st_size
     notes = {
@@ -230,11 +274,12 @@ def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], seconds: 
             "train": {"first_seed": FIRST_TRAIN_SEED, "count": recipe.scenes},
             "held_out": {"first_seed": FIRST_HELD_OUT_SEED, "count": recipe.held_out},
         },
-        "training": {"seconds": round(seconds), "threads": threads},
+        "training": {"step": progress.best_step, "seconds": round(progress.seconds), "threads": threads},
     }
     (folder / "blurdepth.json").write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
+    streets, real = metrics["streets"], metrics.get("real")
     rows = "\n".join(
-        f"| {label} | {metrics['model'][key]:.3f} | {metrics['ramp'][key]:.3f} |"
+        f"| {label} | {streets['model'][key]:.3f} | {streets['ramp'][key]:.3f} |"
         for key, label in (
             ("inverse_error", "error of inverse depth (1 = flat guess)"),
             ("abs_rel", "AbsRel"),
@@ -242,15 +287,19 @@ def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], seconds: 
             ("rmse", "RMSE, m"),
         )
     )
+    told = "It was measured on no photograph." if real is None else REAL_WORDS.format(**real)
     card = (
         (Path(__file__).parent / "bundled_card.md")
         .read_text(encoding="utf-8")
         .format(
             **asdict(recipe),
             rows=rows,
-            minutes=round(seconds / 60),
+            real=told,
+            minutes=round(progress.seconds / 60),
+            step=progress.best_step,
             threads=f"{threads} CPU thread" + "s" * (threads > 1),
             megabytes=weights / 1e6,
+            parameters=weights / 4e6,
             seen=recipe.steps * recipe.batch,
             side=INPUT_SIDE,
             first_train=FIRST_TRAIN_SEED,
@@ -260,26 +309,58 @@ def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], seconds: 
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Render, train, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default_cache = platformdirs.user_cache_path("blurdepth", appauthor=False)
-    parser.add_argument("--cache", type=Path, default=default_cache, help="where scenes and progress are kept")
-    parser.add_argument("--out", type=Path, default=ROOT / "checkpoints" / "bundled", help="the checkpoint's folder")
-    parser.add_argument("--threads", type=int, default=None, help="CPU threads (all, if not given)")
-    options = parser.parse_args(arguments)
-    threads = options.threads or os.cpu_count() or 1
+def make(cache: Path, real: Path | None, out: Path) -> None:
+    """Render, train, measure, write.
+
+    Args:
+        cache: folder of scenes and of the training's state.
+        real: folder of photographs with known depth, if there are any.
+        out: folder of the checkpoint.
+    """
+    threads = core_count()
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     recipe = Recipe()
-    train_paths, held_out = scene_paths(scene_folder(options.cache), recipe)
+    train_paths, held_out = scene_paths(scene_folder(cache), recipe)
     render_scenes(train_paths + held_out, threads)
-    key = hashlib.sha256(json.dumps([asdict(recipe), str(scene_folder(Path()))]).encode()).hexdigest()[:12]
-    model, seconds = train(recipe, train_paths, options.cache / f"training-{key}.pt")
-    write_checkpoint(model, options.out)
-    metrics = measure(load_estimator(str(options.out)).predict, held_out)
-    write_notes(options.out, recipe, metrics, seconds, threads)
+    photographs = read_photographs(real)
+    state_path = cache / f"training-{_key(recipe, photographs)}.pt"
+    progress = train(recipe, train_paths, state_path, make_judge(held_out, photographs))
+    progress.model.load_state_dict(progress.best)
+    fresh = out.with_name(f".{out.name}-new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    write_checkpoint(progress.model.eval(), fresh)
+    predict = load_estimator(str(fresh)).predict
+    metrics: dict[str, Any] = {"streets": measure(predict, held_out)}
+    if photographs:
+        names = ", ".join(each.name for each in photographs)
+        metrics["real"] = {"photographs": names, **measure_real(predict, photographs)}
+    write_notes(fresh, recipe, metrics, progress, threads)
+    shutil.rmtree(out, ignore_errors=True)
+    fresh.replace(out)
     print(json.dumps(metrics, indent=1))
+
+
+def _key(recipe: Recipe, photographs: list[Photograph]) -> str:
+    """Names a training by what decides its outcome."""
+    seen = [content_hash(each.rgb.tobytes() + each.inverse_depth.tobytes()) for each in photographs]
+    parts = [asdict(recipe), scene_folder(Path()).name, SHAPES, INPUT_SIDE, MEASURED, DECODER_WIDTH, seen]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """`--cache` and `--real`."""
+    default_cache = platformdirs.user_cache_path("blurdepth", appauthor=False)
+    parser.add_argument("--cache", type=Path, default=default_cache, help="where scenes and progress are kept")
+    parser.add_argument("--real", type=Path, metavar="DIR", help="photographs with known depth, to choose the step by")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the bundled model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
+    options = parser.parse_args(arguments)
+    make(options.cache, options.real, BUNDLED_FOLDER)
     return 0
 
 

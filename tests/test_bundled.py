@@ -5,16 +5,20 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from blurdepth.errors import InputError
+from blurdepth.estimators import BUNDLED_FOLDER as FOLDER
+from blurdepth.estimators import load_estimator
+from blurdepth.metrics import inverse_error, straight_ramp
 from blurdepth.streets import make_street, photograph, render
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "checkpoints" / "bundled"
 
 
 @pytest.fixture
@@ -38,9 +42,9 @@ def predict(bundled: tuple, rgb: np.ndarray) -> np.ndarray:
     return sized[0]["predicted_depth"].numpy()
 
 
-def test_it_is_a_small_relative_depth_anything_in_safetensors(bundled: tuple) -> None:
+def test_it_is_a_small_model_in_safetensors(bundled: tuple) -> None:
     model, _ = bundled
-    assert model.config.model_type == "depth_anything" and model.config.depth_estimation_type == "relative"
+    assert model.config.model_type == "glpn"
     assert model.dtype == torch.float32
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 25e6
     assert {path.suffix for path in FOLDER.iterdir()} == {".json", ".safetensors", ".md"}
@@ -58,15 +62,15 @@ def test_it_predicts_frames_of_any_shape(bundled: tuple, size: tuple[int, int]) 
     assert predict(bundled, rgb).shape == (height, width)
 
 
-def test_near_is_larger_and_it_is_closer_to_the_truth_than_a_ramp(bundled: tuple, script: ModuleType) -> None:
+def test_near_is_larger_and_it_is_closer_to_the_truth_than_a_ramp(bundled: tuple) -> None:
     ours, ramps, correlations = [], [], []
     for seed, kind in enumerate(("avenue", "suburb", "country", "highway", "crossing"), 2_000_000):
         street = make_street(seed, kind)
         seen = render(street, 448, 136)
         guess = predict(bundled, photograph(street, seen.linear))
         correlations.append(np.corrcoef(guess.ravel(), seen.inverse_depth.ravel())[0, 1])
-        ours.append(script.inverse_error(guess, seen.inverse_depth))
-        ramps.append(script.inverse_error(script.straight_ramp(seen.inverse_depth), seen.inverse_depth))
+        ours.append(inverse_error(guess, seen.inverse_depth))
+        ramps.append(inverse_error(straight_ramp(seen.inverse_depth), seen.inverse_depth))
     assert np.mean(correlations) > 0.8
     assert np.mean(ours) < np.mean(ramps)
 
@@ -75,31 +79,67 @@ def test_its_notes_and_card_say_what_it_is(script: ModuleType) -> None:
     notes = json.loads((FOLDER / "blurdepth.json").read_text())
     assert notes["kind"] == "affine_inverse_depth"
     assert notes["recipe"] == script.asdict(script.Recipe())
-    assert notes["metrics"]["model"]["inverse_error"] < notes["metrics"]["ramp"]["inverse_error"]
+    streets = notes["metrics"]["streets"]
+    assert streets["model"]["inverse_error"] < streets["ramp"]["inverse_error"]
     card = (FOLDER / "README.md").read_text()
-    for said in ("rendered", str(notes["data"]["train"]["count"]), "never seen a photograph", "not good for"):
+    for said in ("rendered", str(notes["data"]["train"]["count"]), "never learned from a photograph", "not good for"):
         assert said in card
 
 
-def test_training_resumes_to_the_same_weights(script: ModuleType, tmp_path: Path) -> None:
-    recipe = script.Recipe(scenes=3, held_out=0, steps=2, batch=1, warmup=1)
-    paths, held_out = script.scene_paths(tmp_path / "scenes", recipe)
-    script.render_scenes(paths + held_out, 1)
-    script.train(recipe, paths, tmp_path / "stopped.pt", until=1)
-    resumed, _ = script.train(recipe, paths, tmp_path / "stopped.pt")
-    straight, _ = script.train(recipe, paths, tmp_path / "straight.pt")
-    for name, weights in straight.state_dict().items():
-        torch.testing.assert_close(resumed.state_dict()[name], weights, msg=name)
-    assert torch.load(tmp_path / "straight.pt", weights_only=True)["step"] == 2
+def test_training_resumes_to_the_same_weights_and_keeps_the_best(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = script.Recipe(scenes=3, held_out=0, coarse_steps=1, fine_steps=3, batch=1, warmup=1)
+    monkeypatch.setattr(script, "MEASURE_EVERY", 1)
+    # The first is of the coarse step, which is not to be kept.
+    errors = {1: 0.1, 2: 0.5, 3: 0.2, 4: 0.3}
+    paths, _ = script.scene_paths(tmp_path / "scenes", recipe)
+    script.render_scenes(paths, 1)
+
+    def train(name: str, first: int = 1, until: int | None = None) -> Any:
+        told = iter(errors[step] for step in range(first, 5))
+        return script.train(recipe, paths, tmp_path / name, lambda *_: {"error": next(told)}, until)
+
+    at_best = train("at_best.pt", until=3)
+    train("stopped.pt", until=3)
+    resumed, straight = train("stopped.pt", first=4), train("straight.pt")
+    for name, weights in straight.model.state_dict().items():
+        torch.testing.assert_close(resumed.model.state_dict()[name], weights, msg=name)
+        torch.testing.assert_close(resumed.best[name], at_best.model.state_dict()[name], msg=name)
+        torch.testing.assert_close(straight.best[name], resumed.best[name], msg=name)
+    assert (straight.best_step, resumed.best_step, resumed.best_error, resumed.step) == (3, 3, 0.2, 4)
 
 
-def test_a_trained_model_is_written_so_that_transformers_loads_it(script: ModuleType, tmp_path: Path) -> None:
+def test_photographs_with_lidar_decide_where_there_are_any(script: ModuleType, tmp_path: Path) -> None:
+    street = make_street(4)
+    seen = render(street, 320, 96)
+    depth_m = np.where(np.random.default_rng(0).random((96, 320)) < 0.1, 1 / np.maximum(seen.inverse_depth, 1e-3), 0)
+    np.savez(tmp_path / "a.npz", rgb=photograph(street, seen.linear), depth_m=depth_m)
+    photographs = script.read_photographs(tmp_path)
+    assert photographs[0].name == "a" and 0.01 < photographs[0].known.mean() < 0.1
+    with pytest.raises(InputError, match="no photographs"):
+        script.read_photographs(tmp_path / "nowhere")
+    _, held_out = script.scene_paths(tmp_path / "scenes", script.Recipe(scenes=0, held_out=1))
+    script.render_scenes(held_out, 1)
+    figures = script.make_judge(held_out, photographs)(script.build_model(1).eval(), 96)
+    assert next(iter(figures)) == "real abs_rel"
+    real = script.measure_real(lambda _: seen.inverse_depth, photographs)
+    assert real["model"]["abs_rel"] < 0.02 < real["ramp"]["abs_rel"] and real["model"]["delta_1"] > 0.99
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_trained_model_is_written_so_that_transformers_loads_it(
+    script: ModuleType, tmp_path: Path, measured: bool
+) -> None:
     model = script.build_model(1)
     script.write_checkpoint(model, tmp_path)
-    metrics = {name: dict.fromkeys(("inverse_error", "abs_rel", "delta_1", "rmse"), 0.5) for name in ("model", "ramp")}
-    script.write_notes(tmp_path, script.Recipe(), metrics, seconds=60.0, threads=1)
-    from blurdepth.estimators import load_estimator
-
+    names = ("inverse_error", "abs_rel", "delta_1", "rmse")
+    both = {name: dict.fromkeys(names, 0.5) for name in ("model", "ramp")}
+    real = {"real": {"photographs": "a, b", **both}} if measured else {}
+    progress = script.Progress(model, None, step=20, seconds=60.0, best_step=10)
+    script.write_notes(tmp_path, script.Recipe(), {"streets": both, **real}, progress, threads=1)
+    card = (tmp_path / "README.md").read_text()
+    assert "those of step 10" in card and ("measured depth (a, b)" in card) == measured
     estimator = load_estimator(str(tmp_path))
     assert estimator.kind == "affine_inverse_depth"
     assert estimator.predict(np.zeros((70, 140, 3), np.uint8)).shape == (70, 140)

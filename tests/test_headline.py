@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import headline
 from benchmarks.headline import KINDS, REGIONS, change, summary, table
 from blurdepth import benchmark
 from blurdepth.benchmark import SPLITS
+from blurdepth.scenes import render_scene
 
 
 @pytest.mark.parametrize(("seed_spread", "scene_spread"), [(0.1, 0.02), (0.02, 0.3), (0.05, 0.15)])
@@ -58,7 +60,7 @@ def test_the_table_has_a_row_for_each_model_and_each_change() -> None:
     report = summary({"base": [run()], "paper": [run(), run()], "exposure": [run(), run()]})
     rows = table(report, "error").splitlines()
     assert [row.split("|")[1].strip() for row in rows[2:]] == [
-        *("base", "paper", "exposure"),
+        *headline.WORDS.values(),
         *("base to paper", "base to exposure", "paper to exposure"),
     ]
     assert all(row.count("|") == len(REGIONS) + 2 for row in rows)
@@ -76,8 +78,27 @@ def test_two_steps_of_it_run_on_a_tiny_model_once(
     report = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), seeds=1, epochs=1)
     assert report["scenes"] == 2 and set(report["means"]["error"]) == {"base", "paper", "exposure"}
     assert report["means"]["error"]["paper"]["all"] != report["means"]["error"]["exposure"]["all"]
-    assert len(list(tmp_path.glob("headline_*.jpg"))) == 2
+    with Image.open(tmp_path / headline.PICTURE) as shown:
+        assert shown.size[0] > 2 * 160 and shown.size[1] > 5 * 64
     written = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*_0/**/*.safetensors"))]
     again = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), seeds=1, epochs=1)
     assert again["means"] == report["means"]
     assert written == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*_0/**/*.safetensors"))] != []
+
+
+def test_blurred_frames_are_held_against_the_exposure_and_against_its_middle() -> None:
+    question = headline.ask(render_scene(3_000_001, 320, 96))
+
+    class Told:
+        """Answers with what it is given, whatever it sees."""
+
+        def __init__(self, answer: np.ndarray) -> None:
+            self.predict_inverse = lambda _: answer
+
+    truths = question.mean_inverse_depth, question.inverse_depth
+    mean, middle = (headline.measure(Told(truth), [question]) for truth in truths)
+    for right, wrong in ((mean["error"], middle["error"]), (middle["mid_error"], mean["mid_error"])):
+        assert right["mixed"] < 1e-3
+        assert wrong["mixed"] > 0.02
+    assert middle["error"]["sharp"] < 1e-3 < mean["error"]["sharp"]
+    assert not (question.masks["mixed"] & (question.masks["pure"] | question.masks["ring"])).any()

@@ -23,7 +23,7 @@ from blurdepth.training_cost import Counts, cache_bytes, disk_bytes, estimate_se
 from blurdepth.workspace import NewSample, Workspace
 from tests.conftest import street_frame
 
-BUNDLED_PARAMETERS, BASE_PARAMETERS = 3_483_873, 97_470_785
+BUNDLED_PARAMETERS, BASE_PARAMETERS = 3_377_281, 97_470_785
 HOUR, DAY = 3600, 86400
 
 
@@ -206,9 +206,9 @@ def test_times_are_those_that_were_measured() -> None:
 
 
 def test_memory_is_what_steps_took_that_were_measured() -> None:
-    """Peaks without the libraries: 456 MB for `quick`, and 3.1 GB for one crop of 518 x 518 with the paper's model."""
+    """Peaks without the libraries: 615 MB for `quick`, and 3.1 GB for one crop of 518 x 518 with the paper's model."""
     own = memory_bytes(BUNDLED_PARAMETERS, load_recipe("quick"), "cpu") - 500_000_000
-    assert own == pytest.approx(456e6, rel=0.25)
+    assert own == pytest.approx(615e6, rel=0.25)
     one = replace(load_recipe("paper"), batch=1)
     assert memory_bytes(BASE_PARAMETERS, one, "cpu") - 500_000_000 == pytest.approx(3.1e9, rel=0.25)
     paper = load_recipe("paper")

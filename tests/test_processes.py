@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quick preset in small steps, with batches that two processes can't share evenly."""
     text = (PRESET_FOLDER / "quick.toml").read_text()
-    for old, new in (("epochs = 6", "epochs = 3"), ("[140, 462]", "[56, 84]"), ("batch = 4", "batch = 5")):
+    for old, new in (("epochs = 6", "epochs = 3"), ("[160, 544]", "[56, 84]"), ("batch = 4", "batch = 5")):
         assert old in text
         text = text.replace(old, new)
     path = tmp_path_factory.mktemp("recipe") / "small.toml"

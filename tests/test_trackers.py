@@ -45,7 +45,7 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (PRESET_FOLDER / "quick.toml").read_text()
     for old, new in (
         ("epochs = 6", "epochs = 2"),
-        ("[140, 462]", "[56, 84]"),
+        ("[160, 544]", "[56, 84]"),
         ("warmup_steps = 20", "warmup_steps = 0"),
     ):
         assert old in text

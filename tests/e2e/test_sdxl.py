@@ -30,6 +30,9 @@ def choose(page: Page, tiny: Path, steps: int, height_px: int) -> None:
     page.get_by_label("SDXL alone, as in the paper").check()
     expect(page.locator("#cost")).to_contain_text("Will be downloaded once: 7.3 GB")
     page.get_by_role("button", name="SDXL: model and settings").click()
+    # The fields come with the opening. What is typed into one in that very moment, as no hand does, can be taken back.
+    expect(page.locator("#paint-px input[type=number]")).to_be_visible()
+    page.wait_for_timeout(1000)
     page.get_by_label("SDXL model").fill(str(tiny))
     page.get_by_label("Depth adapter").fill("")
     page.get_by_label("Depth adapter").blur()
