@@ -45,13 +45,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from blurdepth.benchmark import SPLITS, check_benchmark, describe, read_benchmark, render_benchmark
 from blurdepth.dataset import Split, TrainingSample
-from blurdepth.depth import BLURRED, MIXED, STATIC, Map, Mask, fit_affine
+from blurdepth.depth import MIXED, Map, Mask, fit_affine
 from blurdepth.estimators import Estimator, load_estimator
 from blurdepth.exposure.result import regions
 from blurdepth.files import encode_array, write_atomically
 from blurdepth.finetune import Progress, finetune
 from blurdepth.images import Rgb, encode_jpeg, encode_png, linear_to_srgb
-from blurdepth.metrics import MIN_REGION_PIXELS, Regions, inverse_error, metrics_by_region, ring_around
+from blurdepth.metrics import MIN_REGION_PIXELS, Regions, inverse_error, metrics_by_region, region_masks
 from blurdepth.model_card import side_by_side
 from blurdepth.recipe import Target, load_recipe
 from blurdepth.render import depth_picture, depth_range
@@ -96,20 +96,14 @@ class Question:
 def ask(scene: Scene) -> Question:
     """The question of a scene."""
     exposure, labels = scene.exposure, regions(scene.exposure)
-    masks = {
-        "all": np.ones_like(labels, bool),
-        "static": labels == STATIC,
-        "pure": labels == BLURRED,
-        "mixed": labels == MIXED,
-        "ring": ring_around(labels == MIXED),
-    }
+    masks = region_masks(labels)
     return Question(
         linear_to_srgb(exposure.linear),
         linear_to_srgb(scene.sharp_linear),
         exposure.mean_inverse_depth,
         scene.inverse_depth,
         labels,
-        {name: mask for name, mask in masks.items() if mask.sum() >= MIN_REGION_PIXELS},
+        {name: mask for name, mask in masks.items() if name in REGIONS and mask.sum() >= MIN_REGION_PIXELS},
     )
 
 

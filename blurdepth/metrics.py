@@ -143,19 +143,28 @@ def metrics_by_region(
     counts = _within_cap(inverse_depth_target, regions != INVALID, cap_m)
     aligned_m = inverse_to_depth_m(align(affine_prediction, inverse_depth_target, regions, cap_m), cap_m)
     target_m = inverse_to_depth_m(inverse_depth_target, cap_m)
-    pure, mixed = regions == BLURRED, regions == MIXED
-    masks = {
-        "all": counts,
-        "static": counts & (regions == STATIC),
-        "blurred": counts & (pure | mixed),
-        "pure": counts & pure,
-        "mixed": counts & mixed,
-        "ring": counts & ring_around(mixed),
-    }
+    masks = {name: counts & mask for name, mask in region_masks(regions).items()}
     return {
         name: depth_metrics(aligned_m, target_m, mask)
         for name, mask in masks.items()
         if name == "all" or mask.sum() >= MIN_REGION_PIXELS
+    }
+
+
+def region_masks(regions: Regions) -> dict[str, Mask]:
+    """(H, W) bool masks of "all" that has a target, "static", "blurred", "pure", "mixed" and "ring".
+
+    Args:
+        regions: (H, W) uint8, see `metrics_by_region`.
+    """
+    pure, mixed = regions == BLURRED, regions == MIXED
+    return {
+        "all": regions != INVALID,
+        "static": regions == STATIC,
+        "blurred": pure | mixed,
+        "pure": pure,
+        "mixed": mixed,
+        "ring": ring_around(mixed),
     }
 
 

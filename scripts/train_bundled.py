@@ -348,17 +348,12 @@ def _key(recipe: Recipe, photographs: list[Photograph]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """`--cache` and `--real`."""
-    default_cache = platformdirs.user_cache_path("blurdepth", appauthor=False)
-    parser.add_argument("--cache", type=Path, default=default_cache, help="where scenes and progress are kept")
-    parser.add_argument("--real", type=Path, metavar="DIR", help="photographs with known depth, to choose the step by")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Make the bundled model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(parser)
+    default_cache = platformdirs.user_cache_path("blurdepth", appauthor=False)
+    parser.add_argument("--cache", type=Path, default=default_cache, help="where scenes and progress are kept")
+    parser.add_argument("--real", type=Path, metavar="DIR", help="photographs with known depth, to choose the step by")
     options = parser.parse_args(arguments)
     make(options.cache, options.real, BUNDLED_FOLDER)
     return 0
