@@ -22,7 +22,7 @@ from blurdepth.dataset import SplitRule, TrainingSample, split_samples
 from blurdepth.depth import metres_from_affine
 from blurdepth.diffusion import DiffusionModels, MemoryMode, Painter, find_painter, load_painter
 from blurdepth.errors import InputError, ModelError, StorageError
-from blurdepth.estimators import BUNDLED, Estimator, find_model, load_estimator
+from blurdepth.estimators import BUNDLED, SHIPPED, Estimator, find_model, load_estimator
 from blurdepth.files import ContentFolder, write_atomically
 from blurdepth.images import Rgb, content_hash, decode_image, encode_png, read_labels
 from blurdepth.movers import propose_movers, to_ids
@@ -129,7 +129,7 @@ class Workspace:
             ModelError: the job has no checkpoint yet.
         """
         if not (name.startswith("j") and name[1:].isdecimal()):
-            if name != BUNDLED:
+            if name not in SHIPPED:
                 self._refuse_folders(name)
             return name
         job = self.store.jobs.job(name)
@@ -139,7 +139,8 @@ class Workspace:
 
     def _refuse_folders(self, name: str) -> None:
         if not self.model_folders and not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
-            raise ModelError(f"{name!r} is no model here: give bundled, a job (j1), or a Hub id (owner/model).")
+            names = ", ".join(SHIPPED)
+            raise ModelError(f"{name!r} is no model here: give {names}, a job (j1), or a Hub id (owner/model).")
 
     def estimate(
         self, frame: Frame, model: str = BUNDLED, on_bytes: OnBytes | None = None

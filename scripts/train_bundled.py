@@ -50,7 +50,7 @@ from bundled_measures import (
 from bundled_scenes import SHAPES, augment, read_scene, render_scenes, scene_folder
 
 import blurdepth
-from blurdepth.estimators import BUNDLED_FOLDER, load_estimator
+from blurdepth.estimators import BUNDLED, SHIPPED, load_estimator
 from blurdepth.images import content_hash
 from blurdepth.losses import ssi_gradient_loss
 from blurdepth.pretrained import core_count
@@ -355,7 +355,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, default=default_cache, help="where scenes and progress are kept")
     parser.add_argument("--real", type=Path, metavar="DIR", help="photographs with known depth, to choose the step by")
     options = parser.parse_args(arguments)
-    make(options.cache, options.real, BUNDLED_FOLDER)
+    make(options.cache, options.real, SHIPPED[BUNDLED])
     return 0
 
 

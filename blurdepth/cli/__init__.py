@@ -20,7 +20,7 @@ from blurdepth.camera import SHUTTERS
 from blurdepth.cli import commands, training
 from blurdepth.diffusion import DiffusionModels, PaintSettings
 from blurdepth.errors import BlurdepthError, InputError
-from blurdepth.estimators import BUNDLED
+from blurdepth.estimators import BUNDLED, MODEL_NAMES
 from blurdepth.generation import BACKENDS, MAX_VARIANTS
 from blurdepth.recipe import PRESETS
 from blurdepth.shutter import MAX_FRAMES, MIN_FRAMES, SHAPES, USUAL_FRAMES
@@ -96,7 +96,7 @@ def _add_depth_commands(add: Any) -> None:
 
     depth = _command(add, "depth", commands.depth, "predict the depth of frames")
     depth.add_argument("frames", nargs="+", type=Path, metavar="FRAME")
-    depth.add_argument("--model", default=BUNDLED, help="bundled, a job (j1), a folder, or a Hub id")
+    depth.add_argument("--model", default=BUNDLED, help=MODEL_NAMES)
     depth.add_argument("--out", type=Path, required=True)
 
     blur = _command(add, "blur", commands.blur, "measure motion blur in a frame", data=False)
@@ -113,14 +113,14 @@ def _add_depth_commands(add: Any) -> None:
     generate.add_argument("--variants", type=int, default=10, help=f"1 to {MAX_VARIANTS}, default 10")
     generate.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0])
     generate.add_argument("--seed", type=int, default=0)
-    generate.add_argument("--model", default=BUNDLED, help="the teacher: bundled, a job (j1), a folder, or a Hub id")
+    generate.add_argument("--model", default=BUNDLED, help=f"the teacher: {MODEL_NAMES}")
     generate.add_argument("--background", action="store_true", help="as a job, that `jobs` lists")
     _add_painting(generate)
 
     label = _command(add, "label", commands.label, "predict the depth of frames in the background, and keep it")
     about = "default: all frames of the data folder"
     label.add_argument("frames", nargs="*", type=Path, metavar="FRAME|FOLDER", help=about)
-    label.add_argument("--model", default=BUNDLED, help="bundled, a job (j1), a folder, or a Hub id")
+    label.add_argument("--model", default=BUNDLED, help=MODEL_NAMES)
 
     repair = _command(
         add, "repair", commands.repair, "give painted variants whose blur failed the simulator's exposure"
@@ -135,7 +135,7 @@ def _add_depth_commands(add: Any) -> None:
     )
     burst.add_argument("--shutter", choices=SHAPES, default=SHAPES[0])
     burst.add_argument("--align", action="store_true", help="take the camera's shake out")
-    burst.add_argument("--model", default=BUNDLED, help="the teacher: bundled, a job (j1), a folder, or a Hub id")
+    burst.add_argument("--model", default=BUNDLED, help=f"the teacher: {MODEL_NAMES}")
 
     evaluate = _command(add, "evaluate", commands.evaluate, "measure models on scenes with exact truth or on a version")
     evaluate.add_argument("--model", action="append", required=True, dest="models", help="repeat to compare")
@@ -226,6 +226,6 @@ def _add_job_commands(add: Any) -> None:
 
 def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument("version", metavar="VERSION", help="a dataset version, such as v1")
-    command.add_argument("--base", default=BUNDLED, help="bundled, a job (j1), a folder, or a Hub id")
+    command.add_argument("--base", default=BUNDLED, help=MODEL_NAMES)
     command.add_argument("--preset", default="quick", help=f"{', '.join(PRESETS)}, or a .toml file")
     command.add_argument("--seed", type=int, default=0)

@@ -12,7 +12,7 @@ from typing import Any
 from blurdepth.batch import pictures_in
 from blurdepth.diffusion import DiffusionModels, PaintSettings
 from blurdepth.errors import InputError, NotFoundError
-from blurdepth.estimators import BUNDLED, lasting_name
+from blurdepth.estimators import SHIPPED, lasting_name
 from blurdepth.generation import GenerationRequest
 from blurdepth.preflight import Preflight, preflight
 from blurdepth.recipe import load_recipe
@@ -117,7 +117,7 @@ def export_settings(workspace: Workspace, job_id: str, out: Path) -> Settings:
 def _lasting_model(workspace: Workspace, name: str) -> str:
     """The name itself, but a folder's in full: samples and predictions know their model by it."""
     found = workspace.resolve_model(name)
-    return name if found != name or name == BUNDLED else lasting_name(name)
+    return name if found != name or name in SHIPPED else lasting_name(name)
 
 
 def _lasting_paths(frames: Sequence[Path]) -> list[str]:

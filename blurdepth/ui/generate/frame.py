@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from blurdepth.errors import BlurdepthError
-from blurdepth.estimators import BUNDLED, SMALL
+from blurdepth.estimators import BUNDLED, SHIPPED, SMALL
 from blurdepth.images import LIMITS, read_bytes
 from blurdepth.segmenters import KNOWN_SEGMENTERS
 from blurdepth.store.records import Frame
@@ -62,7 +62,7 @@ class FrameInput:
             allow_custom_value=True,
         )
         self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
-        self.model.change(lambda model: gr.update(visible=model == BUNDLED), self.model, self.suggestion, **LIGHT)
+        self.model.change(lambda model: gr.update(visible=model in SHIPPED), self.model, self.suggestion, **LIGHT)
 
     def keep_upload(self, path: str | None) -> Frame:
         """Keep the uploaded file as a frame.
