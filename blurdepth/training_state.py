@@ -140,7 +140,8 @@ class RunFolder:
         fresh, old = self.root / ".checkpoint-new", self.root / ".checkpoint-old"
         try:
             shutil.rmtree(fresh, ignore_errors=True)
-            model.save_pretrained(fresh)
+            # In the order in which any library reads weights.
+            model.to(memory_format=torch.contiguous_format).save_pretrained(fresh)
             processor.save_pretrained(fresh)
             (fresh / NOTES).write_text(json.dumps({**notes, "key": self._key}, indent=1), encoding="utf-8")
             write_card(fresh, notes, self._card_pictures(notes["metrics"]["best_epoch"]))

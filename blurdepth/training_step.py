@@ -92,13 +92,23 @@ def choose_precision(recipe: Recipe, device: torch.device) -> torch.dtype:
     Raises:
         InputError: a half precision is asked for where it would be slow or is not known.
     """
-    if device.type != "cuda":
-        if recipe.precision in ("bfloat16", "float16"):
-            raise InputError(f"precision = {recipe.precision!r} needs a CUDA GPU, this is {device.type}: use 'auto'.")
-        return torch.float32
-    if recipe.precision != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[recipe.precision]
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    asked: str = recipe.precision
+    on_gpu, has_bfloat16 = device.type == "cuda", _has_bfloat16(device)
+    if asked == "auto" and on_gpu:
+        asked = "bfloat16" if has_bfloat16 else "float16"
+    if (asked == "float16" and not on_gpu) or (asked == "bfloat16" and not has_bfloat16):
+        raise InputError(
+            f"precision = {asked!r} would be slow on this {device.type}, if it knows it at all: use 'auto'."
+        )
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(asked, torch.float32)
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for it; where it has not, it is many times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    here = device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(here and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from blurdepth.errors import ModelError
 from blurdepth.estimators import find_model, lasting_name, load_estimator
@@ -28,6 +30,13 @@ def test_a_folder_gives_depth_of_the_frames_size(tiny_model: Path) -> None:
     assert values.dtype == np.float32
     assert estimator.kind == "affine_inverse_depth"
     assert np.array_equal(values, estimator.predict(FRAME))
+
+
+def test_the_values_of_a_pixel_lie_side_by_side_where_convolutions_are_fast(tiny_model: Path) -> None:
+    convolutions = [each for each in load_estimator(str(tiny_model)).model.modules() if isinstance(each, nn.Conv2d)]
+    spatial = [each.weight for each in convolutions if min(each.weight.shape[1:]) > 1]
+    assert spatial
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in spatial)
 
 
 def test_a_metric_model_is_known_as_such_and_inverted(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from blurdepth.errors import InputError
-from blurdepth.estimators import load_estimator
+from blurdepth.estimators import BUNDLED, SHIPPED, load_estimator
 from blurdepth.processes import Processes
 from blurdepth.recipe import Recipe, load_recipe
 from blurdepth.training_data import Batch
@@ -30,13 +30,13 @@ def trainer(base: Path, **values: Any) -> Trainer:
     return Trainer(estimator.model, estimator.kind, recipe(**values), Processes())
 
 
-def batch(images: int = 4, empty: int | None = None) -> Batch:
+def batch(images: int = 4, empty: int | None = None, size: tuple[int, int] = (56, 84)) -> Batch:
     random = torch.Generator().manual_seed(1)
-    weight = torch.ones(images, 56, 84)
+    weight = torch.ones(images, *size)
     if empty is not None:
         weight[empty] = 0
-    target = torch.rand(images, 56, 84, generator=random) * 0.2 + 0.01
-    return Batch(torch.randn(images, 3, 56, 84, generator=random), target, weight)
+    target = torch.rand(images, *size, generator=random) * 0.2 + 0.01
+    return Batch(torch.randn(images, 3, *size, generator=random), target, weight)
 
 
 def gradients(trained: Trainer) -> torch.Tensor:
@@ -53,9 +53,7 @@ def batch_normed() -> Any:
 
 
 def test_batch_statistics_stay_those_of_the_base_so_that_pieces_learn_what_the_whole_would() -> None:
-    random = torch.Generator().manual_seed(1)
-    target = torch.rand(4, 64, 96, generator=random) * 0.2 + 0.01
-    given = Batch(torch.randn(4, 3, 64, 96, generator=random), target, torch.ones(4, 64, 96))
+    given = batch(size=(64, 96))
     whole, pieces = (
         Trainer(batch_normed(), "affine_inverse_depth", recipe(micro_batch=size), Processes()) for size in (0, 1)
     )
@@ -147,7 +145,25 @@ def test_a_pixel_of_weight_two_counts_as_two() -> None:
     assert float(weighted) == pytest.approx(float(training_loss(plain, "affine_inverse_depth", both, same)), rel=1e-5)
 
 
-def test_half_precision_is_for_gpus() -> None:
-    assert choose_precision(recipe(), torch.device("cpu")) == torch.float32
-    with pytest.raises(InputError, match="precision = 'float16' needs a CUDA GPU"):
-        choose_precision(recipe(precision="float16"), torch.device("cpu"))
+def test_half_precision_is_for_who_has_it() -> None:
+    cpu = torch.device("cpu")
+    assert choose_precision(recipe(), cpu) == torch.float32
+    with pytest.raises(InputError, match="precision = 'float16' would be slow on this cpu"):
+        choose_precision(recipe(precision="float16"), cpu)
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert choose_precision(recipe(precision="bfloat16"), cpu) == torch.bfloat16
+    else:
+        with pytest.raises(InputError, match="precision = 'bfloat16' would be slow"):
+            choose_precision(recipe(precision="bfloat16"), cpu)
+
+
+def test_a_step_in_bfloat16_learns_what_one_in_float32_would() -> None:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this CPU has no bfloat16")
+    # A random model's prediction is all but flat, and what little there is falls between two numbers of bfloat16.
+    full, half = (trainer(SHIPPED[BUNDLED], precision=precision) for precision in ("float32", "bfloat16"))
+    given = batch(size=(64, 96))
+    assert half.step(given, 1e-4) == pytest.approx(full.step(given, 1e-4), rel=1e-2)
+    apart = (gradients(half) - gradients(full)).norm()
+    assert 0 < apart < 0.2 * gradients(full).norm()
+    assert {value.dtype for value in half.model.state_dict().values() if value.is_floating_point()} == {torch.float32}
