@@ -1,8 +1,9 @@
 """Training losses on inverse depth, all over (B, H, W).
 
 `mask` is everywhere bool or a weight >= 0, of the prediction's shape. A pixel with weight 0 has no influence,
-whatever its target holds, and an image without any valid pixel adds nothing. All is computed in float32,
-also under autocast, and with a gradient through the alignment.
+whatever its target holds, and an image without any valid pixel adds nothing. Where a prediction is laid on its target,
+all pixels with a weight count alike. All is computed in float32, also under autocast, and with a gradient through the
+alignment.
 """
 
 from __future__ import annotations
@@ -136,11 +137,14 @@ def align(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def _residual(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Aligned prediction minus target, in units of the target's mean absolute deviation; and the weight."""
     prediction, target, weight = _clean(prediction, target, mask)
-    centred = target - _weighted_mean(target, weight)[:, None, None]
-    spread = _weighted_mean(centred.abs(), weight)
+    # Weights say what of the residual counts. Fit and unit are those of the whole image, as when a model is measured: a
+    # pixel that counts much must not bend the fit towards itself, or its place among the others is never learned.
+    valid = (weight > 0).float()
+    centred = target - _weighted_mean(target, valid)[:, None, None]
+    spread = _weighted_mean(centred.abs(), valid)
     # A flat target has no spread of its own; its level is the only unit left.
-    spread = torch.maximum(spread, 1e-3 * _weighted_mean(target.abs(), weight)).clamp(min=1e-6)
-    return (align(prediction, target, weight) - target) / spread[:, None, None], weight
+    spread = torch.maximum(spread, 1e-3 * _weighted_mean(target.abs(), valid)).clamp(min=1e-6)
+    return (align(prediction, target, valid) - target) / spread[:, None, None], weight
 
 
 def _mean_residual(residual: Tensor, weight: Tensor, total: Total) -> Tensor:
@@ -175,7 +179,8 @@ def _mean_step(residual: Tensor, weight: Tensor) -> Tensor:
         size = residual.shape[axis] - 1
         if size < 1:
             continue
-        both = weight.narrow(axis, 0, size) * weight.narrow(axis, 1, size)
+        # The geometric mean: 0 if one doesn't count, and in the unit of the weights.
+        both = (weight.narrow(axis, 0, size) * weight.narrow(axis, 1, size)).sqrt()
         total = total + _weighted_mean(residual.diff(dim=axis).abs(), both)
     return total
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from blurdepth.losses import gradient_loss, silog_loss, ssi_gradient_loss, ssi_loss
+from blurdepth.losses import align, gradient_loss, silog_loss, ssi_gradient_loss, ssi_loss
 
 LOSSES = [ssi_loss, gradient_loss, silog_loss]
 
@@ -134,10 +134,19 @@ def test_a_prediction_that_is_no_number_is_not_hidden(loss) -> None:
     assert torch.isnan(loss(prediction, target, mask))
 
 
-def test_a_weight_of_two_counts_twice() -> None:
+def test_a_weight_counts_in_the_mean_and_does_not_bend_the_fit() -> None:
     prediction, target, _ = example()
-    twice = torch.cat([prediction, prediction[:, :3]], 1), torch.cat([target, target[:, :3]], 1)
-    weight = torch.ones_like(target)
-    weight[:, :3] = 2
-    expected = ssi_loss(*twice, torch.ones_like(twice[0])).item()
-    assert ssi_loss(prediction, target, weight) == pytest.approx(expected, rel=1e-4)
+    weight, ones = torch.ones_like(target), torch.ones_like(target)
+    weight[:, :3] = 5
+    residual = (align(prediction, target, ones) - target).abs()
+    spread = (target - target.mean((1, 2), keepdim=True)).abs().mean((1, 2))
+    expected = ((residual * weight).sum((1, 2)) / weight.sum((1, 2)) / spread).mean()
+    assert ssi_loss(prediction, target, weight) == pytest.approx(expected.item(), rel=1e-4)
+    assert ssi_loss(prediction, target, weight) != pytest.approx(ssi_loss(prediction, target, ones).item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weights_count_against_each_other_alone(loss) -> None:
+    prediction, target, mask = example()
+    weight = torch.where(mask, 1 + torch.rand(mask.shape, generator=torch.Generator().manual_seed(1)), 0)
+    assert loss(prediction, target, 7 * weight) == pytest.approx(loss(prediction, target, weight).item(), rel=1e-4)

@@ -9,6 +9,7 @@ import torch
 from blurdepth.dataset import TrainingSample
 from blurdepth.errors import InputError
 from blurdepth.files import encode_array
+from blurdepth.images import encode_png
 from blurdepth.training_data import Item, TrainingSet, cover, read_example
 from tests.test_finetune import HEIGHT, WIDTH, recipe, write_sample
 
@@ -42,6 +43,23 @@ def test_image_and_target_are_cropped_and_flipped_alike(samples: list[TrainingSa
         apart = (brightness - batch.inverse_depth).abs()[inside]
         assert apart.median() < 0.01
         assert not (batch.weight > 0).all()
+
+
+def test_a_pixel_weighs_what_the_recipe_says_of_its_region(samples: list[TrainingSample], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    regions = rng.choice(np.array([0, 1, 2, 255], np.uint8), (HEIGHT, WIDTH))
+    # The red of each pixel tells its region.
+    rgb = np.stack([regions, *rng.integers(0, 256, (2, HEIGHT, WIDTH), np.uint8)], axis=-1)
+    (tmp_path / "image.png").write_bytes(encode_png(rgb))
+    (tmp_path / "regions.png").write_bytes(encode_png(regions))
+    item = Item("s", tmp_path / "image.png", samples[0].target, tmp_path / "regions.png")
+    asked = recipe(crop=(HEIGHT, 84), region_weights=(1.0, 0.5, 20.0), batch=1)
+    batch = TrainingSet([item], asked, [0.0] * 3, [1.0] * 3).batch(0, 0)
+    red = (batch.pixel_values[:, 0] * 255).round()
+    for region, weight in ((0, 1.0), (1, 0.5), (2, 20.0)):
+        counted = batch.weight[(red == region) & (batch.weight > 0)]
+        assert len(counted) and (counted == weight).all()
+    assert (batch.weight[red == 255] == 0).all()
 
 
 def test_a_resize_covers_the_crop_in_proportion(samples: list[TrainingSample]) -> None:

@@ -12,7 +12,7 @@ from blurdepth.estimators import BUNDLED, SHIPPED, load_estimator
 from blurdepth.processes import Processes
 from blurdepth.recipe import Recipe, load_recipe
 from blurdepth.training_data import Batch
-from blurdepth.training_step import Trainer, choose_precision, encoder_of, training_loss
+from blurdepth.training_step import Trainer, choose_precision, encoder_of
 from tests.conftest import write_tiny_model
 
 
@@ -127,22 +127,6 @@ def test_a_loss_that_is_no_number_changes_nothing(base: Path) -> None:
     given.pixel_values[0, 0, 0, 0] = float("nan")
     assert not torch.isfinite(torch.tensor(trained.step(given, 1e-3)))
     assert all(torch.equal(value, before[name]) for name, value in trained.model.state_dict().items())
-
-
-def test_a_pixel_of_weight_two_counts_as_two() -> None:
-    given = batch(1)
-    prediction = torch.rand(1, 56, 84, generator=torch.Generator().manual_seed(2))
-    given.weight[0, :, :42] = 2
-    doubled = torch.cat([each[..., :42] for each in (prediction, prediction)], dim=-1)
-    same = Batch(
-        given.pixel_values,
-        torch.cat([given.inverse_depth[..., :42]] * 2 + [given.inverse_depth[..., 42:]], dim=-1),
-        torch.ones(1, 56, 126),
-    )
-    both = torch.cat([doubled, prediction[..., 42:]], dim=-1)
-    plain = recipe(gradient_weight=0.0)
-    weighted = training_loss(plain, "affine_inverse_depth", prediction, given)
-    assert float(weighted) == pytest.approx(float(training_loss(plain, "affine_inverse_depth", both, same)), rel=1e-5)
 
 
 def test_half_precision_is_for_who_has_it() -> None:
