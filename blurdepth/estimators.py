@@ -1,4 +1,4 @@
-"""Depth models: any that transformers loads, by Hub id, folder or checkpoint, and the one that comes with the project.
+"""Depth models: any that transformers loads, by Hub id, folder or checkpoint, and the two that come with the project.
 
 torch and transformers are imported inside the functions, so that the page can be served before them.
 """
@@ -29,9 +29,10 @@ from blurdepth.pretrained import (
 
 NOTES = "blurdepth.json"
 """The file beside weights that says how they came about."""
-BUNDLED = "bundled"
-SHIPPED = {name: Path(__file__).resolve().parent.parent / "checkpoints" / name for name in (BUNDLED,)}
-"""Folders of the models that come with the project."""
+BUNDLED, TUNED = "bundled", "bundled-blur"
+"""The model that comes with the project, and the same fine-tuned on blurred streets."""
+SHIPPED = {name: Path(__file__).resolve().parent.parent / "checkpoints" / name for name in (BUNDLED, TUNED)}
+"""Their folders."""
 MODEL_NAMES = f"{', '.join(SHIPPED)}, a job (j1), a folder, or a Hub id (owner/model)"
 """What a model may be asked for by, in words."""
 
@@ -58,6 +59,7 @@ LARGE = "depth-anything/Depth-Anything-V2-Large-hf"
 
 KNOWN_MODELS = (
     KnownModel(BUNDLED, "Bundled", 0, "MIT", "starts at once, but has only ever seen rendered streets"),
+    KnownModel(TUNED, "Bundled, tuned for blur", 0, "MIT", "the same after a fine-tune on blurred rendered streets"),
     KnownModel(SMALL, "Depth Anything V2 Small", 100, "Apache-2.0", "the right choice for real photographs"),
     KnownModel(BASE, "Depth Anything V2 Base", 390, "CC-BY-NC-4.0", "the paper's model; not for commercial use"),
     KnownModel(LARGE, "Depth Anything V2 Large", 1341, "CC-BY-NC-4.0", "wants a GPU; not for commercial use"),

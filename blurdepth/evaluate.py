@@ -17,7 +17,7 @@ from blurdepth import __version__
 from blurdepth.benchmark import require_whole
 from blurdepth.depth import STATIC, fit_affine
 from blurdepth.errors import InputError
-from blurdepth.estimators import NOTES, Estimator
+from blurdepth.estimators import NOTES, SHIPPED, Estimator
 from blurdepth.exposure.result import regions as regions_of
 from blurdepth.files import write_atomically
 from blurdepth.images import Rgb, linear_to_srgb
@@ -160,8 +160,8 @@ def benchmark_report(
     Returns:
         {"benchmark", "images", "code_version", "models": [{"model", "revision", "kind", "seen", "metrics": by region,
         "change": AbsRel minus the first model's by region: {"mean", "low", "high"}}]}. "seen" tells that the model was
-        fine-tuned on this very version. The interval is the 95 % range of the paired difference over 1,000
-        resamplings of the scenes (all images of a scene go together).
+        fine-tuned on this very version, or on one of these streets. The interval is the 95 % range of the paired
+        difference over 1,000 resamplings of the scenes (all images of a scene go together).
 
     Raises:
         InputError: no image, or see `benchmark_examples`.
@@ -174,7 +174,7 @@ def benchmark_report(
     for place, model in enumerate(models):
         estimator, first = workspace.estimator(model), place * len(examples)
         each = [measure(estimator, example, first + k, count) for k, example in enumerate(examples)]
-        rows.append({**_row(model, estimator, each), "seen": _seen(workspace, model, benchmark)})
+        rows.append({**_row(model, estimator, each), "seen": _seen(workspace, model, benchmark, groups)})
     measured = [row.pop("each") for row in rows]
     for row, each in zip(rows, measured, strict=True):
         row["change"] = _changes(measured[0], each, groups)
@@ -188,11 +188,14 @@ def _row(model: str, estimator: Estimator, each: list[RegionMetrics]) -> dict[st
     return {**about, "metrics": mean, "each": each}
 
 
-def _seen(workspace: Workspace, model: str, benchmark: str) -> bool:
-    notes = Path(workspace.resolve_model(model)) / NOTES
+def _seen(workspace: Workspace, model: str, benchmark: str, groups: Sequence[str]) -> bool:
+    notes = Path(SHIPPED.get(model, workspace.resolve_model(model))) / NOTES
     if not notes.is_file():
         return False
-    return bool(json.loads(notes.read_text()).get("provenance", {}).get("dataset_version") == benchmark)
+    origin = json.loads(notes.read_text()).get("provenance", {})
+    streets = {int(found[1]) for found in map(re.compile(r"street_(\d+)_").match, groups) if found}
+    learned = any(first <= street <= last for street in streets for first, last in origin.get("streets", []))
+    return learned or origin.get("dataset_version") == benchmark
 
 
 def _changes(

@@ -41,6 +41,16 @@ _CAVEATS = {
     "held-out variants of training frames": "It was trained on other variants of the same frames: on other frames it "
     "will do worse.",
 }
+_VERSION_LIMITS = (
+    "- Scenes unlike those it was trained on: it learned from the frames of one dataset version, blurred by a "
+    "simulated or blended exposure under an assumed camera.",
+    "- The truth of its targets: they come from another model's depth of the sharp frames, and what that model got "
+    "wrong, this one has learned.",
+)
+_STREET_LIMITS = (
+    "- Photographs: it learned from rendered streets, whose depth is exact. How much of what it learned about blur "
+    "holds for real cameras was not measured.",
+)
 _GAP_PX = 6
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _KINDS = {
@@ -268,6 +278,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _data(notes: Mapping[str, Any]) -> str:
     origin, samples = notes.get("provenance", {}), notes.get("samples", {})
     known = {
+        "seeds of rendered streets": ", ".join(f"{first} to {last}" for first, last in origin.get("streets", [])),
         "dataset version": origin.get("dataset_version"),
         "SHA-256 of its list of samples": origin.get("dataset_manifest"),
         "note": origin.get("dataset_note"),
@@ -291,12 +302,7 @@ def _limits(notes: Mapping[str, Any]) -> str:
     lines = ["- Anything that safety depends on."]
     if notes.get("kind") == "affine_inverse_depth":
         lines.append("- Metres: its output has no scale.")
-    lines += [
-        "- Scenes unlike those it was trained on: it learned from the frames of one dataset version, blurred by a "
-        "simulated or blended exposure under an assumed camera.",
-        "- The truth of its targets: they come from another model's depth of the sharp frames, and what that model got "
-        "wrong, this one has learned.",
-    ]
+    lines += _STREET_LIMITS if "streets" in notes.get("provenance", {}) else _VERSION_LIMITS
     if (count := notes.get("samples", {}).get("train")) is not None and count < 200:
         lines.append(f"- A benchmark: {plain(count)} training samples are few.")
     return "\n".join(["## What it is not good for", "", *lines])

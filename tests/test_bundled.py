@@ -1,4 +1,4 @@
-"""The bundled checkpoint, and the script that makes it."""
+"""The models that come with the project, and the scripts that make them."""
 
 import importlib
 import json
@@ -12,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks import headline
 from blurdepth.errors import InputError
-from blurdepth.estimators import BUNDLED_FOLDER as FOLDER
-from blurdepth.estimators import load_estimator
+from blurdepth.estimators import BUNDLED, SHIPPED, TUNED, find_model, load_estimator
 from blurdepth.metrics import inverse_error, straight_ramp
+from blurdepth.scenes import render_scene
 from blurdepth.streets import make_street, photograph, render
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,47 +28,48 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("train_bundled")
 
 
-@pytest.fixture(scope="module")
-def bundled() -> tuple[object, object]:
+@pytest.fixture(scope="module", params=SHIPPED.values(), ids=SHIPPED)
+def shipped(request: pytest.FixtureRequest) -> tuple[object, object]:
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-    return AutoModelForDepthEstimation.from_pretrained(FOLDER), AutoImageProcessor.from_pretrained(FOLDER)
+    folder = request.param
+    return AutoModelForDepthEstimation.from_pretrained(folder), AutoImageProcessor.from_pretrained(folder)
 
 
-def predict(bundled: tuple, rgb: np.ndarray) -> np.ndarray:
-    model, processor = bundled
+def predict(shipped: tuple, rgb: np.ndarray) -> np.ndarray:
+    model, processor = shipped
     with torch.inference_mode():
         outputs = model(**processor(images=rgb, return_tensors="pt"))
     sized = processor.post_process_depth_estimation(outputs, target_sizes=[rgb.shape[:2]])
     return sized[0]["predicted_depth"].numpy()
 
 
-def test_it_is_a_small_model_in_safetensors(bundled: tuple) -> None:
-    model, _ = bundled
-    assert model.config.model_type == "glpn"
-    assert model.dtype == torch.float32
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 25e6
-    assert {path.suffix for path in FOLDER.iterdir()} == {".json", ".safetensors", ".md"}
+@pytest.mark.parametrize("folder", SHIPPED.values(), ids=SHIPPED)
+def test_it_is_small_and_in_safetensors(folder: Path) -> None:
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 25e6
+    assert {path.suffix for path in folder.iterdir()} - {".jpg"} == {".json", ".safetensors", ".md"}
 
 
-def test_it_loads_without_torchvision(bundled: tuple) -> None:
-    assert type(bundled[1]).__name__ == "DPTImageProcessorPil"
+def test_it_loads_as_what_it_is_and_without_torchvision(shipped: tuple) -> None:
+    model, processor = shipped
+    assert (model.config.model_type, model.dtype) == ("glpn", torch.float32)
+    assert type(processor).__name__ == "DPTImageProcessorPil"
     assert "torchvision" not in sys.modules
 
 
 @pytest.mark.parametrize("size", [(1242, 375), (640, 360), (320, 240)])
-def test_it_predicts_frames_of_any_shape(bundled: tuple, size: tuple[int, int]) -> None:
+def test_it_predicts_frames_of_any_shape(shipped: tuple, size: tuple[int, int]) -> None:
     width, height = size
     rgb = np.asarray(Image.effect_noise(size, 40).convert("RGB"))
-    assert predict(bundled, rgb).shape == (height, width)
+    assert predict(shipped, rgb).shape == (height, width)
 
 
-def test_near_is_larger_and_it_is_closer_to_the_truth_than_a_ramp(bundled: tuple) -> None:
+def test_near_is_larger_and_it_is_closer_to_the_truth_than_a_ramp(shipped: tuple) -> None:
     ours, ramps, correlations = [], [], []
     for seed, kind in enumerate(("avenue", "suburb", "country", "highway", "crossing"), 2_000_000):
         street = make_street(seed, kind)
         seen = render(street, 448, 136)
-        guess = predict(bundled, photograph(street, seen.linear))
+        guess = predict(shipped, photograph(street, seen.linear))
         correlations.append(np.corrcoef(guess.ravel(), seen.inverse_depth.ravel())[0, 1])
         ours.append(inverse_error(guess, seen.inverse_depth))
         ramps.append(inverse_error(straight_ramp(seen.inverse_depth), seen.inverse_depth))
@@ -76,12 +78,12 @@ def test_near_is_larger_and_it_is_closer_to_the_truth_than_a_ramp(bundled: tuple
 
 
 def test_its_notes_and_card_say_what_it_is(script: ModuleType) -> None:
-    notes = json.loads((FOLDER / "blurdepth.json").read_text())
+    notes = json.loads((SHIPPED[BUNDLED] / "blurdepth.json").read_text())
     assert notes["kind"] == "affine_inverse_depth"
     assert notes["recipe"] == script.asdict(script.Recipe())
     streets = notes["metrics"]["streets"]
     assert streets["model"]["inverse_error"] < streets["ramp"]["inverse_error"]
-    card = (FOLDER / "README.md").read_text()
+    card = (SHIPPED[BUNDLED] / "README.md").read_text()
     for said in ("rendered", str(notes["data"]["train"]["count"]), "never learned from a photograph", "not good for"):
         assert said in card
 
@@ -152,3 +154,40 @@ def test_augmentation_keeps_picture_and_truth_together(script: ModuleType) -> No
         pixels, inverse = script.augment(rgb, truth, (98, 42), np.random.default_rng(seed))
         assert pixels.shape == (3, 42, 98) and inverse.shape == (42, 98) and pixels.dtype == np.float32
         assert np.corrcoef(pixels.mean(axis=0).ravel(), inverse.ravel())[0, 1] > 0.6
+
+
+def test_the_tuned_model_is_better_where_depths_mix() -> None:
+    questions = [headline.ask(render_scene(seed, 640, 192)) for seed in range(5_000_000, 5_000_010)]
+    base, tuned = (headline.measure(load_estimator(name), questions)["error"] for name in (BUNDLED, TUNED))
+    assert np.nanmean(tuned["mixed"]) < 0.95 * np.nanmean(base["mixed"])
+
+
+def test_the_tuned_model_says_what_it_learned_from() -> None:
+    notes = json.loads((SHIPPED[TUNED] / "blurdepth.json").read_text())
+    assert (notes["status"], notes["recipe"]["target"]) == ("done", "mean_inverse_depth")
+    assert notes["base"] == {"name": BUNDLED, "revision": find_model(BUNDLED)[1]}
+    card = (SHIPPED[TUNED] / "README.md").read_text()
+    assert "seeds of rendered streets" in card and "dataset version" not in card
+
+
+def test_the_table_of_the_proof_takes_its_place_in_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    make_models = importlib.import_module("make_models")
+    rng = np.random.default_rng(0)
+    errors = [{kind: {each: rng.random(9) for each in headline.REGIONS} for kind in headline.KINDS} for _ in range(3)]
+    report = headline.summary(dict(zip(headline.WORDS, ([each] for each in errors), strict=True)))
+    readme = f"# Name\n\n{make_models.BEGIN}\nold | table\n{make_models.END}\n\nEnd.\n"
+    written = make_models.with_proof(readme, report)
+    assert written == readme.replace("old | table", headline.table(report, "error"))
+    assert make_models.with_proof(written, report) == written
+
+
+def test_a_model_that_ships_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    made, shipped = tmp_path / "run" / "checkpoint", tmp_path / "shipped"
+    for folder, name in ((made, "new"), (shipped, "old")):
+        folder.mkdir(parents=True)
+        (folder / name).touch()
+    importlib.import_module("make_models").ship(made, shipped)
+    assert [path.name for path in shipped.iterdir()] == ["new"]
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "shipped"} and (made / "new").exists()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from blurdepth.errors import InputError
+from blurdepth.estimators import NOTES
 from blurdepth.evaluate import benchmark_report, compare, write_report
 from blurdepth.workspace import Workspace
 from tests.conftest import write_tiny_model
@@ -86,6 +88,19 @@ def test_a_report_compares_models_over_scenes(tmp_path: Path, tiny_model: Path) 
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
     page = (tmp_path / "out" / "report.html").read_text()
     assert "AbsRel" in page and "<h2>Blurred images</h2>" in page and "<h2>Their mixed pixels</h2>" in page
+
+
+@pytest.mark.parametrize(("last", "seen"), [(4, False), (5, True)])
+def test_a_model_is_known_to_have_learned_from_a_street(
+    tmp_path: Path, tiny_model: Path, last: int, seen: bool
+) -> None:
+    tuned, street = tmp_path / "tuned", tmp_path / "street_5_90x60.npz"
+    shutil.copytree(tiny_model, tuned)
+    notes = {"kind": "affine_inverse_depth", "provenance": {"streets": [[0, 2], [4, last]]}}
+    (tuned / NOTES).write_text(json.dumps(notes))
+    write_scene(street, 5)
+    report = benchmark_report(Workspace(tmp_path / "data"), [str(tiny_model), str(tuned)], str(street))
+    assert [each["seen"] for each in report["models"]] == [False, seen]
 
 
 def test_what_is_no_benchmark_is_named(tmp_path: Path, tiny_model: Path) -> None:

@@ -186,6 +186,14 @@ def test_the_note_of_a_dataset_version_stands_in_the_card_as_text(tmp_path: Path
     assert "- note" not in card_text({"provenance": {**origin, "dataset_note": ""}})
 
 
+def test_a_card_tells_of_streets_with_exact_depth_what_is_true_of_them() -> None:
+    card = card_text({"provenance": {"base": "bundled", "streets": [[10, 19], [30, 39]]}})
+    assert "- seeds of rendered streets: 10 to 19, 30 to 39\n" in card
+    assert "rendered streets, whose depth is exact" in card
+    other = card_text({"provenance": {"dataset_version": "v1"}})
+    assert "another model's depth" in other and "another model's depth" not in card
+
+
 @given(st.text())
 def test_any_text_becomes_one_line_without_markup(text: str) -> None:
     line = plain(text)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurdepth.errors import BlurdepthError, InputError
-from blurdepth.estimators import BUNDLED
+from blurdepth.estimators import BUNDLED, TUNED
 from blurdepth.evaluate import compare, sample_example
 from blurdepth.images import LIMITS, Rgb, read_bytes
 from blurdepth.metrics import METRICS, MetricInfo
@@ -80,7 +80,7 @@ class CompareTab:
         self.first = gr.Dropdown(
             choices, value=BUNDLED, label="Model A (base)", allow_custom_value=True, elem_id="model-a"
         )
-        self.second = gr.Dropdown(choices, value=BUNDLED, label="Model B", allow_custom_value=True, elem_id="model-b")
+        self.second = gr.Dropdown(choices, value=TUNED, label="Model B", allow_custom_value=True, elem_id="model-b")
         self.start = gr.Button("Compare", variant="primary", elem_id="compare")
         self.upload = frame_input("Frame, sharp or blurred")
         gr.Markdown(f"{LIMITS}. Or choose one:", elem_classes="bd-note")
