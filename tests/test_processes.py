@@ -173,15 +173,18 @@ def begun(arguments: list[str], words: str) -> subprocess.Popen[str]:
 
 
 def test_killed_at_random_steps_it_ends_with_the_same_weights_and_the_same_curve(
-    data: Path, tiny_model: Path, recipe: Path, alone: Path, tmp_path: Path
+    data: Path, tiny_model: Path, recipe: Path, tmp_path: Path
 ) -> None:
-    chance, out = random.Random(3), tmp_path / "run"
+    chance, out, straight, longer = random.Random(3), tmp_path / "run", tmp_path / "straight", tmp_path / "longer.toml"
+    # So long that a fast machine is still at work when it is killed the second time.
+    longer.write_text(recipe.read_text().replace("epochs = 3", "epochs = 20"))
+    finish(command(data, tiny_model, longer, straight))
     for _ in range(2):
-        with begun(command(data, tiny_model, recipe, out), "steps") as process:
+        with begun(command(data, tiny_model, longer, out), "steps") as process:
             time.sleep(chance.uniform(0.2, 1.5))
             assert process.poll() is None, "it ended before it could be killed"
             process.send_signal(signal.SIGKILL)
-    finish(command(data, tiny_model, recipe, out))
-    assert notes(out)["history"] == notes(alone)["history"]
-    one, other = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (alone, out))
+    finish(command(data, tiny_model, longer, out))
+    assert notes(out)["history"] == notes(straight)["history"]
+    one, other = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (straight, out))
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
