@@ -124,9 +124,9 @@ def ask(scene: Scene) -> Question:
     )
 
 
-def write_samples(benchmark: Path, folder: Path, more: range) -> list[TrainingSample]:
-    """The training and validation scenes of the benchmark, and the streets of more seeds to train on, as files that a
-    fine-tune reads. Those streets are rendered once.
+def write_samples(benchmark: Path, folder: Path) -> list[TrainingSample]:
+    """The training and validation scenes of the benchmark, and `MORE_STREETS` to train on, as files that a fine-tune
+    reads. Those streets are rendered once.
     """
     splits: tuple[Split, ...] = ("train", "val")
     samples = [
@@ -135,8 +135,8 @@ def write_samples(benchmark: Path, folder: Path, more: range) -> list[TrainingSa
         for number, scene in zip(SPLITS[split], read_benchmark(benchmark, split), strict=True)
     ]
     with ProcessPoolExecutor(core_count()) as pool:
-        rendered = pool.map(_write_street, itertools.repeat(folder), more)
-        return samples + list(tqdm(rendered, "more streets", len(more), unit="", disable=None))
+        rendered = pool.map(_write_street, itertools.repeat(folder), MORE_STREETS)
+        return samples + list(tqdm(rendered, "more streets", len(MORE_STREETS), unit="", disable=None))
 
 
 def _write_street(samples: Path, seed: int) -> TrainingSample:
@@ -178,7 +178,7 @@ class Told:
 
 
 def tune(base: str, samples: Sequence[TrainingSample], recipe: Recipe, out: Path) -> Path:
-    """Fine-tune the base; the folder of the checkpoint, whose name tells of what was learned and the seed."""
+    """Fine-tune the base in a folder whose name tells of target and seed; the folder of the checkpoint."""
     streets = [[seeds[0], seeds[-1]] for seeds in (SPLITS["train"], SPLITS["val"], MORE_STREETS)]
     outcome = finetune(base, samples, recipe, out, Told(out.name), provenance={"base": base, "streets": streets})
     assert outcome.checkpoint is not None
@@ -304,7 +304,7 @@ def prepare(benchmark: Path) -> None:
 
 def prove(out: Path, benchmark: Path, base: str, recipe: Recipe, seeds: int) -> dict[str, Any]:
     """Fine-tune, measure, draw."""
-    samples = write_samples(benchmark, out / "samples", MORE_STREETS)
+    samples = write_samples(benchmark, out / "samples")
     # Seed by seed, so that a stopped proof has pairs.
     folders: dict[str, list[Path]] = {name: [] for name in TARGETS}
     for seed, name in itertools.product(range(seeds), TARGETS):

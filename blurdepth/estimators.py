@@ -151,10 +151,10 @@ def load_estimator(name: str, on_bytes: OnBytes | None = None) -> Estimator:
         ModelError: it can't be found or downloaded, is not a depth model, has no safetensors weights, or its
             weights don't fit its configuration.
     """
-    folder, revision = find_model(name, on_bytes)
-    model, processor = load_model(folder, name)
     import torch
 
+    folder, revision = find_model(name, on_bytes)
+    model, processor = load_model(folder, name)
     # The values of a pixel side by side: its convolutions take about half the time on a CPU, and on a GPU in half
     # precision they are what the fast kernels want.
     model = model.to(best_device(), memory_format=torch.channels_last).eval()

@@ -24,7 +24,7 @@ from blurdepth.images import Rgb, linear_to_srgb
 from blurdepth.metrics import METRICS, Regions, align, mean_metrics, metrics_by_region
 from blurdepth.model_card import GROUPS
 from blurdepth.render import Range, depth_range
-from blurdepth.scenes import read_scene
+from blurdepth.scenes import read_scene, street_seed
 from blurdepth.store.records import Sample
 from blurdepth.workspace import Workspace
 
@@ -193,8 +193,8 @@ def _seen(workspace: Workspace, model: str, benchmark: str, groups: Sequence[str
     if not notes.is_file():
         return False
     origin = json.loads(notes.read_text()).get("provenance", {})
-    streets = {int(found[1]) for found in map(re.compile(r"street_(\d+)_").match, groups) if found}
-    learned = any(first <= street <= last for street in streets for first, last in origin.get("streets", []))
+    seeds = {seed for seed in map(street_seed, groups) if seed is not None}
+    learned = any(first <= seed <= last for seed in seeds for first, last in origin.get("streets", []))
     return learned or origin.get("dataset_version") == benchmark
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -231,6 +232,16 @@ def _motion_of(meta: dict[str, Any]) -> Motion | None:
 def scene_path(folder: Path, seed: int, width: int, height: int) -> Path:
     """Where `render_scenes` keeps a street."""
     return folder / f"street_{seed}_{width}x{height}.npz"
+
+
+def street_seed(name: str) -> int | None:
+    """The seed in the name of a file as `scene_path` names it; None of another.
+
+    >>> street_seed(scene_path(Path(), 7, 640, 192).stem), street_seed("scene7")
+    (7, None)
+    """
+    found = re.match(r"street_(\d+)_", name)
+    return int(found[1]) if found else None
 
 
 def render_scenes(folder: Path, seeds: range, width: int, height: int) -> Iterator[Path]:

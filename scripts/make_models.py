@@ -3,10 +3,10 @@
     python scripts/make_models.py
 
 trains `checkpoints/bundled` (see train_bundled.py), fine-tunes it on blurred streets towards both targets with three
-seeds each (see benchmarks/headline.py), writes table and picture into the README, and takes the first seed's fine-tune
-on exposure targets as `checkpoints/bundled-blur`. On two CPU cores the first takes three hours and the six fine-tunes
-about four; three with `--precision bfloat16` where the CPU has it. Killed at any time and started again, it goes on
-where it was.
+seeds each (see benchmarks/headline.py), writes the table into the README, picture and figures into `assets/`, and takes
+the first seed's fine-tune on exposure targets as `checkpoints/bundled-blur`. On two CPU cores the first takes three
+hours and the six fine-tunes about four; three with `--precision bfloat16` where the CPU has it. Killed at any time and
+started again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -45,19 +45,11 @@ def prove(cache: Path, precision: str) -> None:
     out = cache / f"proof-{key[:12]}"
     headline.main(["--out", str(out), "--benchmark", str(benchmark), "--precision", precision])
     report = json.loads((out / headline.REPORT).read_text(encoding="utf-8"))
-    ship(out / "exposure_0" / "checkpoint", SHIPPED[TUNED])
+    with train_bundled.replacing(SHIPPED[TUNED]) as fresh:
+        shutil.copytree(out / "exposure_0" / "checkpoint", fresh)
     for name in (headline.PICTURE, headline.REPORT):
         write_atomically(ASSETS / name, (out / name).read_bytes())
     write_atomically(README, with_proof(README.read_text(encoding="utf-8"), report).encode())
-
-
-def ship(checkpoint: Path, folder: Path) -> None:
-    """Put a checkpoint in the place of the one that ships."""
-    fresh = folder.with_name(f".{folder.name}-new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(checkpoint, fresh)
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.replace(folder)
 
 
 def with_proof(readme: str, report: dict[str, Any]) -> str:

@@ -21,7 +21,9 @@ import math
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -309,6 +311,16 @@ def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], progress:
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder to be made, which takes the place of this one once it is whole."""
+    fresh = folder.with_name(f".{folder.name}-new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    yield fresh
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.replace(folder)
+
+
 def make(cache: Path, real: Path | None, out: Path) -> None:
     """Render, train, measure, write.
 
@@ -327,17 +339,14 @@ def make(cache: Path, real: Path | None, out: Path) -> None:
     state_path = cache / f"training-{_key(recipe, photographs)}.pt"
     progress = train(recipe, train_paths, state_path, make_judge(held_out, photographs))
     progress.model.load_state_dict(progress.best)
-    fresh = out.with_name(f".{out.name}-new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    write_checkpoint(progress.model.eval(), fresh)
-    predict = load_estimator(str(fresh)).predict
-    metrics: dict[str, Any] = {"streets": measure(predict, held_out)}
-    if photographs:
-        names = ", ".join(each.name for each in photographs)
-        metrics["real"] = {"photographs": names, **measure_real(predict, photographs)}
-    write_notes(fresh, recipe, metrics, progress, threads)
-    shutil.rmtree(out, ignore_errors=True)
-    fresh.replace(out)
+    with replacing(out) as fresh:
+        write_checkpoint(progress.model.eval(), fresh)
+        predict = load_estimator(str(fresh)).predict
+        metrics: dict[str, Any] = {"streets": measure(predict, held_out)}
+        if photographs:
+            names = ", ".join(each.name for each in photographs)
+            metrics["real"] = {"photographs": names, **measure_real(predict, photographs)}
+        write_notes(fresh, recipe, metrics, progress, threads)
     print(json.dumps(metrics, indent=1))
 
 

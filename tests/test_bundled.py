@@ -44,10 +44,11 @@ def predict(shipped: tuple, rgb: np.ndarray) -> np.ndarray:
     return sized[0]["predicted_depth"].numpy()
 
 
-@pytest.mark.parametrize("folder", SHIPPED.values(), ids=SHIPPED)
-def test_it_is_small_and_in_safetensors(folder: Path) -> None:
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 25e6
-    assert {path.suffix for path in folder.iterdir()} - {".jpg"} == {".json", ".safetensors", ".md"}
+@pytest.mark.parametrize(("name", "pictures"), [(BUNDLED, set()), (TUNED, {".jpg"})])
+def test_it_is_small_and_in_safetensors(name: str, pictures: set[str]) -> None:
+    files = list(SHIPPED[name].iterdir())
+    assert sum(path.stat().st_size for path in files) < 25e6
+    assert {path.suffix for path in files} == {".json", ".safetensors", ".md"} | pictures
 
 
 def test_it_loads_as_what_it_is_and_without_torchvision(shipped: tuple) -> None:
@@ -182,12 +183,14 @@ def test_the_table_of_the_proof_takes_its_place_in_the_readme(monkeypatch: pytes
     assert make_models.with_proof(written, report) == written
 
 
-def test_a_model_that_ships_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    made, shipped = tmp_path / "run" / "checkpoint", tmp_path / "shipped"
-    for folder, name in ((made, "new"), (shipped, "old")):
-        folder.mkdir(parents=True)
+def test_a_model_that_ships_is_replaced_whole(script: ModuleType, tmp_path: Path) -> None:
+    shipped, torn = tmp_path / "shipped", tmp_path / ".shipped-new"
+    for folder, name in ((shipped, "old"), (torn, "half")):
+        folder.mkdir()
         (folder / name).touch()
-    importlib.import_module("make_models").ship(made, shipped)
+    with script.replacing(shipped) as fresh:
+        fresh.mkdir()
+        (fresh / "new").touch()
+        assert [path.name for path in shipped.iterdir()] == ["old"]
     assert [path.name for path in shipped.iterdir()] == ["new"]
-    assert {path.name for path in tmp_path.iterdir()} == {"run", "shipped"} and (made / "new").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"shipped"}
