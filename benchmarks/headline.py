@@ -70,7 +70,7 @@ MORE_STREETS = range(4_000_000, 4_002_400)
 RECIPE = replace(
     load_recipe("quick"),
     name="headline",
-    epochs=11,
+    epochs=8,
     # For thousands of streets instead of dozens of samples.
     lr=4e-4,
     lr_min=1e-5,
@@ -259,14 +259,23 @@ def summary(measured: dict[str, list[Errors]]) -> dict[str, Any]:
 
 
 def table(report: dict[str, Any], kind: str) -> str:
-    """The means and changes of one kind of error, in Markdown."""
-    lines = ["| | " + " | ".join(REGIONS) + " |", "|---" * (len(REGIONS) + 1) + "|"]
-    for name, means in report["means"][kind].items():
-        lines.append(f"| {WORDS[name]} | " + " | ".join(f"{means[region]:.4f}" for region in REGIONS) + " |")
-    for name, changes in report["changes"][kind].items():
-        cells = (f"{each['percent']:+.1f} % ({each['low']:+.1f} to {each['high']:+.1f})" for each in changes.values())
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    """The means and changes of one kind of error, a row for each region, in Markdown."""
+    means, changes = report["means"][kind], report["changes"][kind]
+    lines = [_cells("", *(WORDS[name] for name in means), *changes), "|---" * (1 + len(means) + len(changes)) + "|"]
+    for region in REGIONS:
+        ranges = (each[region] for each in changes.values())
+        lines.append(
+            _cells(
+                region,
+                *(f"{each[region]:.4f}" for each in means.values()),
+                *(f"{each['percent']:+.1f} % ({each['low']:+.1f} to {each['high']:+.1f})" for each in ranges),
+            )
+        )
     return "\n".join(lines)
+
+
+def _cells(*words: str) -> str:
+    return f"| {' | '.join(words)} |"
 
 
 def picture(questions: Sequence[Question], models: dict[str, Estimator]) -> Rgb:

@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 # Before torch is imported: threads of its CPU kernels that wait for each other let others work after some microseconds.
 # By default they spin for much longer, and where something else runs, too (the page beside a fine-tune), a step took

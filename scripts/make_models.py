@@ -5,8 +5,8 @@
 trains `checkpoints/bundled` (see train_bundled.py), fine-tunes it on blurred streets towards both targets with three
 seeds each (see benchmarks/headline.py), writes the table into the README, picture and figures into `assets/`, and takes
 the first seed's fine-tune on exposure targets as `checkpoints/bundled-blur`. On two CPU cores the first takes three
-hours and the six fine-tunes about four; three with `--precision bfloat16` where the CPU has it. Killed at any time and
-started again, it goes on where it was.
+hours and the six fine-tunes three and a half; two and a half with `--precision bfloat16` where the CPU has it. Killed
+at any time and started again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def with_proof(readme: str, report: dict[str, Any]) -> str:
     """The README with the table of the proof in its place."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{headline.table(report, 'error')}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{headline.table(report, 'error')}\n\n{END}{after}"
 
 
 def main(arguments: list[str] | None = None) -> int:

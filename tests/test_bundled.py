@@ -177,10 +177,20 @@ def test_the_table_of_the_proof_takes_its_place_in_the_readme(monkeypatch: pytes
     rng = np.random.default_rng(0)
     errors = [{kind: {each: rng.random(9) for each in headline.REGIONS} for kind in headline.KINDS} for _ in range(3)]
     report = headline.summary(dict(zip(headline.WORDS, ([each] for each in errors), strict=True)))
-    readme = f"# Name\n\n{make_models.BEGIN}\nold | table\n{make_models.END}\n\nEnd.\n"
+    readme = f"# Name\n\n{make_models.BEGIN}\n\nold | table\n\n{make_models.END}\n\nEnd.\n"
     written = make_models.with_proof(readme, report)
     assert written == readme.replace("old | table", headline.table(report, "error"))
     assert make_models.with_proof(written, report) == written
+
+
+def test_the_proof_in_the_readme_is_that_of_the_models_that_ship() -> None:
+    report = json.loads((ROOT / "assets" / headline.REPORT).read_text())
+    assert report["revision"] == find_model(BUNDLED)[1]
+    assert f"\n\n{headline.table(report, 'error')}\n\n" in (ROOT / "README.md").read_text()
+    tuned = json.loads((SHIPPED[TUNED] / "blurdepth.json").read_text())
+    of_proof = {**report["recipe"], "target": headline.TARGETS["exposure"], "seed": 0}
+    assert tuned["recipe"] == of_proof
+    assert {**headline.RECIPE.as_dict(), "precision": of_proof["precision"]} == report["recipe"]
 
 
 def test_a_model_that_ships_is_replaced_whole(script: ModuleType, tmp_path: Path) -> None:

@@ -52,19 +52,19 @@ def test_scenes_without_a_region_do_not_count() -> None:
     assert change(before, after)["percent"] == pytest.approx(-50)
 
 
-def test_the_table_has_a_row_for_each_model_and_each_change() -> None:
+def test_the_table_has_a_row_for_each_region_and_a_column_for_each_model_and_change() -> None:
     rng = np.random.default_rng(2)
 
     def run() -> dict[str, headline.Errors]:
         return {kind: {region: rng.uniform(0.1, 0.3, 20) for region in REGIONS} for kind in KINDS}
 
     report = summary({"base": [run()], "paper": [run(), run()], "exposure": [run(), run()]})
-    rows = table(report, "error").splitlines()
-    assert [row.split("|")[1].strip() for row in rows[2:]] == [
-        *headline.WORDS.values(),
-        *("base → paper's targets", "base → exposure targets", "paper's targets → exposure targets"),
-    ]
-    assert all(row.count("|") == len(REGIONS) + 2 for row in rows)
+    first, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table(report, "error").splitlines())
+    changes = ("base → paper's targets", "base → exposure targets", "paper's targets → exposure targets")
+    assert first == ["", *headline.WORDS.values(), *changes]
+    assert [row[0] for row in rows] == list(REGIONS)
+    assert all(len(row) == len(first) for row in rows)
+    assert rows[3][3] == f"{report['means']['error']['exposure']['mixed']:.4f}"
 
 
 def test_two_steps_of_it_run_on_a_tiny_model_once(
