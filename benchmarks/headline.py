@@ -21,7 +21,8 @@ mixed pixels.
 
 Stopped at any time and started again, it goes on where it was. A first start renders the streets.
 
-usage: python benchmarks/headline.py --out DIR [--benchmark DIR] [--base bundled] [--seeds 3] [--json]
+usage: python benchmarks/headline.py --out DIR [--benchmark DIR] [--base bundled] [--seeds 3] [--precision auto]
+       [--json]
 """
 
 from __future__ import annotations
@@ -45,14 +46,23 @@ from tqdm import tqdm
 # So that it runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from blurdepth.benchmark import HEIGHT, SPLITS, WIDTH, check_benchmark, describe, read_benchmark, render_benchmark
+from blurdepth.benchmark import (
+    HEIGHT,
+    MANIFEST,
+    SPLITS,
+    WIDTH,
+    check_benchmark,
+    describe,
+    read_benchmark,
+    render_benchmark,
+)
 from blurdepth.dataset import Split, TrainingSample
 from blurdepth.depth import MIXED, Map, Mask, fit_affine
 from blurdepth.estimators import Estimator, load_estimator
 from blurdepth.exposure.result import regions
 from blurdepth.files import encode_array, write_atomically
 from blurdepth.finetune import Progress, finetune
-from blurdepth.images import Rgb, encode_jpeg, encode_png, linear_to_srgb
+from blurdepth.images import Rgb, content_hash, encode_jpeg, encode_png, linear_to_srgb
 from blurdepth.metrics import MIN_REGION_PIXELS, Regions, inverse_error, metrics_by_region, region_masks
 from blurdepth.model_card import side_by_side
 from blurdepth.pretrained import core_count
@@ -63,6 +73,7 @@ from blurdepth.scenes import Scene, render_scene
 TARGETS: dict[str, Target] = {"paper": "mid_exposure", "exposure": "mean_inverse_depth"}
 """The fine-tunes, by what they learn towards; "base" is the model before."""
 REGIONS = ("all", "static", "pure", "mixed", "ring", "sharp")
+CHANGES = (("base", "paper"), ("base", "exposure"), ("paper", "exposure"))
 KINDS = {"error": "Error of inverse depth", "mid_error": "Error against the depth at mid exposure", "abs_rel": "AbsRel"}
 WORDS = {"base": "base", "paper": "paper's targets", "exposure": "exposure targets"}
 MORE_STREETS = range(4_000_000, 4_002_400)
@@ -179,8 +190,13 @@ class Told:
 
 def tune(base: str, samples: Sequence[TrainingSample], recipe: Recipe, out: Path) -> Path:
     """Fine-tune the base in a folder whose name tells of target and seed; the folder of the checkpoint."""
-    streets = [[seeds[0], seeds[-1]] for seeds in (SPLITS["train"], SPLITS["val"], MORE_STREETS)]
-    outcome = finetune(base, samples, recipe, out, Told(out.name), provenance={"base": base, "streets": streets})
+    learned, held_out = (SPLITS["train"], MORE_STREETS), (SPLITS["val"],)
+    provenance = {
+        "base": base,
+        "streets": [[seeds[0], seeds[-1]] for seeds in learned],
+        "held_out_streets": [[seeds[0], seeds[-1]] for seeds in held_out],
+    }
+    outcome = finetune(base, samples, recipe, out, Told(out.name), provenance=provenance)
     assert outcome.checkpoint is not None
     return outcome.checkpoint
 
@@ -250,10 +266,8 @@ def summary(measured: dict[str, list[Errors]]) -> dict[str, Any]:
             for name, by_region in rows.items()
         }
         report["changes"][kind] = {
-            f"{WORDS[before]} → {WORDS[after]}": {
-                region: change(rows[before][region], rows[after][region]) for region in REGIONS
-            }
-            for before, after in (("base", "paper"), ("base", "exposure"), ("paper", "exposure"))
+            f"{before}_to_{after}": {region: change(rows[before][region], rows[after][region]) for region in REGIONS}
+            for before, after in CHANGES
         }
     return report
 
@@ -261,7 +275,8 @@ def summary(measured: dict[str, list[Errors]]) -> dict[str, Any]:
 def table(report: dict[str, Any], kind: str) -> str:
     """The means and changes of one kind of error, a row for each region, in Markdown."""
     means, changes = report["means"][kind], report["changes"][kind]
-    lines = [_cells("", *(WORDS[name] for name in means), *changes), "|---" * (1 + len(means) + len(changes)) + "|"]
+    names = [*WORDS.values(), *(f"{WORDS[before]} → {WORDS[after]}" for before, after in CHANGES)]
+    lines = [_cells("", *names), "|---" * (1 + len(names)) + "|"]
     for region in REGIONS:
         ranges = (each[region] for each in changes.values())
         lines.append(
@@ -313,7 +328,8 @@ def prepare(benchmark: Path) -> None:
 
 def prove(out: Path, benchmark: Path, base: str, recipe: Recipe, seeds: int) -> dict[str, Any]:
     """Fine-tune, measure, draw."""
-    samples = write_samples(benchmark, out / "samples")
+    # The manifest is another whenever streets are.
+    samples = write_samples(benchmark, out / f"samples-{content_hash(MANIFEST.read_bytes())[:12]}")
     # Seed by seed, so that a stopped proof has pairs.
     folders: dict[str, list[Path]] = {name: [] for name in TARGETS}
     for seed, name in itertools.product(range(seeds), TARGETS):
@@ -327,7 +343,8 @@ def prove(out: Path, benchmark: Path, base: str, recipe: Recipe, seeds: int) -> 
     shown = [questions[k] for k in np.argsort(mixed)[::-1][:PICTURES]]
     drawn = picture(shown, {name: runs[0] for name, runs in models.items()})
     write_atomically(out / PICTURE, encode_jpeg(drawn))
-    about = {"base": base, "revision": models["base"][0].revision, "recipe": recipe.as_dict(), "scenes": len(questions)}
+    revisions = {name: [each.revision for each in runs] for name, runs in models.items()}
+    about = {"base": base, "revisions": revisions, "recipe": recipe.as_dict(), "scenes": len(questions)}
     return {**about, **summary(measured)}
 
 
@@ -343,6 +360,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
+    if options.seeds < 1:
+        parser.error(f"--seeds {options.seeds}: give 1 or more")
     benchmark = options.benchmark or options.out / "benchmark"
     prepare(benchmark)
     recipe = replace(RECIPE, precision=options.precision)

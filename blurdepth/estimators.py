@@ -201,6 +201,19 @@ def lasting_name(name: str) -> str:
     return name if name in SHIPPED else lasting_path(name, MODEL_NAMES)
 
 
+def streets_learned(name: str) -> list[tuple[int, int]]:
+    """First and last seeds of the rendered streets that a model has learned from, or those that it was tuned from.
+
+    None are known of a model that blurdepth didn't make.
+    """
+    notes = Path(_place(name)) / NOTES
+    if not notes.is_file():
+        return []
+    told = json.loads(notes.read_text(encoding="utf-8"))
+    found = (told.get(origin, {}).get("streets", []) for origin in ("provenance", "base"))
+    return [(first, last) for ranges in found for first, last in ranges]
+
+
 def _place(name: str) -> str:
     return str(SHIPPED.get(name, name))
 

@@ -17,7 +17,7 @@ from blurdepth import __version__
 from blurdepth.benchmark import require_whole
 from blurdepth.depth import STATIC, fit_affine
 from blurdepth.errors import InputError
-from blurdepth.estimators import NOTES, SHIPPED, Estimator
+from blurdepth.estimators import NOTES, SHIPPED, Estimator, streets_learned
 from blurdepth.exposure.result import regions as regions_of
 from blurdepth.files import write_atomically
 from blurdepth.images import Rgb, linear_to_srgb
@@ -189,13 +189,12 @@ def _row(model: str, estimator: Estimator, each: list[RegionMetrics]) -> dict[st
 
 
 def _seen(workspace: Workspace, model: str, benchmark: str, groups: Sequence[str]) -> bool:
-    notes = Path(SHIPPED.get(model, workspace.resolve_model(model))) / NOTES
-    if not notes.is_file():
-        return False
-    origin = json.loads(notes.read_text()).get("provenance", {})
+    name = workspace.resolve_model(model)
     seeds = {seed for seed in map(street_seed, groups) if seed is not None}
-    learned = any(first <= seed <= last for seed in seeds for first, last in origin.get("streets", []))
-    return learned or origin.get("dataset_version") == benchmark
+    if any(first <= seed <= last for seed in seeds for first, last in streets_learned(name)):
+        return True
+    notes = Path(SHIPPED.get(name, name)) / NOTES
+    return notes.is_file() and json.loads(notes.read_text()).get("provenance", {}).get("dataset_version") == benchmark
 
 
 def _changes(

@@ -17,7 +17,7 @@ import torch
 from blurdepth import __version__
 from blurdepth.dataset import TrainingSample
 from blurdepth.errors import BlurdepthError, InputError
-from blurdepth.estimators import Estimator, load_estimator
+from blurdepth.estimators import Estimator, load_estimator, streets_learned
 from blurdepth.example_cache import ExampleCache
 from blurdepth.images import content_hash
 from blurdepth.metrics import METRICS
@@ -218,7 +218,11 @@ class _Run:
             notes = {
                 "kind": self.estimator.kind,
                 "status": status,
-                "base": {"name": self.estimator.name, "revision": self.estimator.revision},
+                "base": {
+                    "name": self.estimator.name,
+                    "revision": self.estimator.revision,
+                    "streets": streets_learned(self.estimator.name),
+                },
                 "recipe": self.recipe.as_dict(),
                 "seed": self.recipe.seed,
                 "samples": self.counts,

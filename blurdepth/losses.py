@@ -137,8 +137,8 @@ def align(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def _residual(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Aligned prediction minus target, in units of the target's mean absolute deviation; and the weight."""
     prediction, target, weight = _clean(prediction, target, mask)
-    # Weights say what of the residual counts. Fit and unit are those of the whole image, as when a model is measured: a
-    # pixel that counts much must not bend the fit towards itself, or its place among the others is never learned.
+    # Weights say what of the residual counts. Fit and unit are those of all pixels that count at all: one that counts
+    # much must not bend the fit towards itself, or its place among the others is never learned.
     valid = (weight > 0).float()
     centred = target - _weighted_mean(target, valid)[:, None, None]
     spread = _weighted_mean(centred.abs(), valid)

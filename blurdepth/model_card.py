@@ -49,7 +49,7 @@ _VERSION_LIMITS = (
 )
 _STREET_LIMITS = (
     "- Photographs: it learned from rendered streets, whose depth is exact. How much of what it learned about blur "
-    "holds for real cameras was not measured.",
+    "holds for real cameras was not measured, and sharp photographs may come out worse than from its base.",
 )
 _GAP_PX = 6
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -278,18 +278,23 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _data(notes: Mapping[str, Any]) -> str:
     origin, samples = notes.get("provenance", {}), notes.get("samples", {})
     known = {
-        "seeds of rendered streets": ", ".join(f"{first} to {last}" for first, last in origin.get("streets", [])),
+        "seeds of rendered streets": _seeds(origin.get("streets", [])),
+        "seeds of held-out streets": _seeds(origin.get("held_out_streets", [])),
         "dataset version": origin.get("dataset_version"),
         "SHA-256 of its list of samples": origin.get("dataset_manifest"),
         "note": origin.get("dataset_note"),
         "training samples": samples.get("train"),
         "held-out samples": samples.get("val"),
-        "images an epoch, sharp frames included": samples.get("train_items"),
+        "images an epoch": samples.get("train_items"),
         "job": origin.get("job"),
         "seed": notes.get("seed"),
     }
     lines = [f"- {name}: {plain(value)}" for name, value in known.items() if value not in (None, "")]
     return "\n".join(["## What it was trained on", "", *lines]) if lines else ""
+
+
+def _seeds(ranges: Sequence[Sequence[int]]) -> str:
+    return ", ".join(f"{first} to {last}" for first, last in ranges)
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:

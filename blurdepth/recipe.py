@@ -52,13 +52,15 @@ class Recipe:
         val_share: share of the samples that is held out; with 0 the training samples are measured instead.
         weight_decay: of the optimizer.
         seed: of the order, the crops and the flips.
-        region_weights: how much a static, a blurred and a mixed pixel count in the loss.
+        region_weights: how much a static, a blurred and a mixed pixel count in the loss; those with 0 are left out
+            wherever a prediction is laid on its target, too.
         freeze_encoder: only the head learns.
         micro_batch: samples that are in memory at a time; their gradients are summed until the batch is through.
             0 = the whole batch at once.
         checkpointing: less memory for the encoder's activations, which are then computed twice.
-        precision: of the arithmetic; "auto" is bfloat16 on a GPU by CUDA that has it, float16 on another one, and
-            float32 elsewhere. A CPU that has bfloat16 takes a third less time with it, which small models may pay for.
+        precision: of the arithmetic; "auto" is bfloat16 on a CUDA GPU that has it, float16 on another one, and float32
+            elsewhere. A CPU that has bfloat16 takes a third less time with it, but a model whose prediction is still
+            all but flat learns nothing in so few digits.
         best_by: the metric by which the best epoch is chosen, over all validation variants.
         patience: epochs without a better one after which training ends; 0 = never before the last.
         sharp_tolerance: by how much the AbsRel on sharp frames may rise before the result is marked as worse there.

@@ -16,17 +16,18 @@ PEAK_COPIES = 8
 ones are whole (3 more), beside the best weights and those before (2)."""
 
 # Measured with steps of the bundled model (3.4 M parameters), and of models built as Depth Anything V2 Small (24.8 M)
-# and Base (97.5 M), on one core: 3.2, 23.5 and 70 s, and 1.8, 3.9 and 7.1 GB, a megapixel of crops.
-_SECONDS_AT_1M, _SECONDS_POWER = 1.81, 0.8
+# and Base (97.5 M), on one core: 1.35, 13.2 and 47 s, and 1.8, 3.9 and 7.1 GB, a megapixel of crops. On two cores it
+# was 0.76, 7.2 and 27 s.
+_SECONDS_AT_1M, _SECONDS_POWER = 0.40, 1.05
 _ACTIVATION_BYTES_AT_1M, _ACTIVATION_POWER = 0.83e9, 0.47
-_CORES_POWER = 0.6
+_CORES_POWER = 0.8
 _MEASURING_SHARE = 1 / 3
 """Of a step's time, what it takes to predict the same pixels."""
 _START_S = 15.0
 _LIBRARY_BYTES = 0.5e9
 _SPREAD = 2.0
 # How many times faster than a core of a CPU, from slow to fast models of a kind: guessed from their operations.
-_FASTER = {"cuda": (100.0, 800.0), "mps": (8.0, 60.0)}
+_FASTER = {"cuda": (70.0, 550.0), "mps": (5.5, 40.0)}
 # Of what a step takes by the figures above. Measured with the same models, memory was 0.61, 0.39 and 0.32 of it with a
 # frozen encoder, 0.64 and 0.43 with checkpointing; time was half of it frozen. With checkpointing, time goes by the
 # operations: what is not kept is computed again.

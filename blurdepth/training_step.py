@@ -15,6 +15,9 @@ from blurdepth.processes import Processes
 from blurdepth.recipe import Recipe
 from blurdepth.training_data import Batch
 
+_BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16")
+"""Sets of instructions with arithmetic in it, of Intel, AMD and ARM."""
+
 
 class Trainer:
     """A model that learns by a recipe.
@@ -93,12 +96,14 @@ def choose_precision(recipe: Recipe, device: torch.device) -> torch.dtype:
         InputError: a half precision is asked for where it would be slow or is not known.
     """
     asked: str = recipe.precision
-    on_gpu, has_bfloat16 = device.type == "cuda", _has_bfloat16(device)
+    on_gpu = device.type == "cuda"
     if asked == "auto" and on_gpu:
-        asked = "bfloat16" if has_bfloat16 else "float16"
-    if (asked == "float16" and not on_gpu) or (asked == "bfloat16" and not has_bfloat16):
+        asked = "bfloat16" if _has_bfloat16(device) else "float16"
+    if asked == "float16" and not on_gpu:
+        raise InputError("precision = 'float16' needs a CUDA GPU, and this device is none: use 'auto'.")
+    if asked == "bfloat16" and not _has_bfloat16(device):
         raise InputError(
-            f"precision = {asked!r} would be slow on this {device.type}, if it knows it at all: use 'auto'."
+            "precision = 'bfloat16' would be slow on this device, which has no arithmetic for it: use 'auto'."
         )
     return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(asked, torch.float32)
 
@@ -107,8 +112,8 @@ def _has_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for it; where it has not, it is many times slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    here = device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return bool(here and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    known = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return any(known.get(name, False) for name in _BFLOAT16)
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

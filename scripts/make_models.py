@@ -53,9 +53,13 @@ def prove(cache: Path, precision: str) -> None:
 
 
 def with_proof(readme: str, report: dict[str, Any]) -> str:
-    """The README with the table of the proof in its place."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    """The README with the table of the proof in its place.
+
+    Raises:
+        ValueError: it has no such place, or several.
+    """
+    before, rest = readme.split(BEGIN)
+    _, after = rest.split(END)
     return f"{before}{BEGIN}\n\n{headline.table(report, 'error')}\n\n{END}{after}"
 
 

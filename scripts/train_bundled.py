@@ -270,11 +270,10 @@ def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], progress:
         "recipe": asdict(recipe),
         "metrics": metrics,
         "code_version": blurdepth.__version__,
-        "data": {
-            "name": "rendered streets",
+        "provenance": {
             "code": scene_folder(Path()).name,
-            "train": {"first_seed": FIRST_TRAIN_SEED, "count": recipe.scenes},
-            "held_out": {"first_seed": FIRST_HELD_OUT_SEED, "count": recipe.held_out},
+            "streets": [(FIRST_TRAIN_SEED, FIRST_TRAIN_SEED + recipe.scenes - 1)],
+            "held_out_streets": [(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + recipe.held_out - 1)],
         },
         "training": {"step": progress.best_step, "seconds": round(progress.seconds), "threads": threads},
     }

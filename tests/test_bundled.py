@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from benchmarks import headline
+from blurdepth.benchmark import SPLITS
 from blurdepth.errors import InputError
-from blurdepth.estimators import BUNDLED, SHIPPED, TUNED, find_model, load_estimator
+from blurdepth.estimators import BUNDLED, SHIPPED, TUNED, find_model, load_estimator, streets_learned
 from blurdepth.metrics import inverse_error, straight_ramp
 from blurdepth.scenes import render_scene
 from blurdepth.streets import make_street, photograph, render
@@ -85,7 +86,7 @@ def test_its_notes_and_card_say_what_it_is(script: ModuleType) -> None:
     streets = notes["metrics"]["streets"]
     assert streets["model"]["inverse_error"] < streets["ramp"]["inverse_error"]
     card = (SHIPPED[BUNDLED] / "README.md").read_text()
-    for said in ("rendered", str(notes["data"]["train"]["count"]), "never learned from a photograph", "not good for"):
+    for said in ("rendered", str(notes["recipe"]["scenes"]), "never learned from a photograph", "not good for"):
         assert said in card
 
 
@@ -166,7 +167,11 @@ def test_the_tuned_model_is_better_where_depths_mix() -> None:
 def test_the_tuned_model_says_what_it_learned_from() -> None:
     notes = json.loads((SHIPPED[TUNED] / "blurdepth.json").read_text())
     assert (notes["status"], notes["recipe"]["target"]) == ("done", "mean_inverse_depth")
-    assert notes["base"] == {"name": BUNDLED, "revision": find_model(BUNDLED)[1]}
+    assert (notes["base"]["name"], notes["base"]["revision"]) == (BUNDLED, find_model(BUNDLED)[1])
+    assert set(streets_learned(BUNDLED)) < set(streets_learned(TUNED))
+    assert [seeds[0] for seeds in (SPLITS["train"], headline.MORE_STREETS)] == [
+        first for first, _ in notes["provenance"]["streets"]
+    ]
     card = (SHIPPED[TUNED] / "README.md").read_text()
     assert "seeds of rendered streets" in card and "dataset version" not in card
 
@@ -181,11 +186,15 @@ def test_the_table_of_the_proof_takes_its_place_in_the_readme(monkeypatch: pytes
     written = make_models.with_proof(readme, report)
     assert written == readme.replace("old | table", headline.table(report, "error"))
     assert make_models.with_proof(written, report) == written
+    for torn in ("# Name\n", f"# Name\n{make_models.BEGIN}\nMuch more.\n"):
+        with pytest.raises(ValueError, match="unpack"):
+            make_models.with_proof(torn, report)
 
 
 def test_the_proof_in_the_readme_is_that_of_the_models_that_ship() -> None:
     report = json.loads((ROOT / "assets" / headline.REPORT).read_text())
-    assert report["revision"] == find_model(BUNDLED)[1]
+    assert report["revisions"]["base"] == [find_model(BUNDLED)[1]]
+    assert report["revisions"]["exposure"][0] == find_model(TUNED)[1]
     assert f"\n\n{headline.table(report, 'error')}\n\n" in (ROOT / "README.md").read_text()
     tuned = json.loads((SHIPPED[TUNED] / "blurdepth.json").read_text())
     of_proof = {**report["recipe"], "target": headline.TARGETS["exposure"], "seed": 0}

@@ -90,13 +90,14 @@ def test_a_report_compares_models_over_scenes(tmp_path: Path, tiny_model: Path) 
     assert "AbsRel" in page and "<h2>Blurred images</h2>" in page and "<h2>Their mixed pixels</h2>" in page
 
 
+@pytest.mark.parametrize("origin", ["provenance", "base"])
 @pytest.mark.parametrize(("last", "seen"), [(4, False), (5, True)])
-def test_a_model_is_known_to_have_learned_from_a_street(
-    tmp_path: Path, tiny_model: Path, last: int, seen: bool
+def test_a_model_is_known_to_have_learned_from_a_street_or_its_base_to_have(
+    tmp_path: Path, tiny_model: Path, last: int, seen: bool, origin: str
 ) -> None:
     tuned, street = tmp_path / "tuned", tmp_path / "street_5_90x60.npz"
     shutil.copytree(tiny_model, tuned)
-    notes = {"kind": "affine_inverse_depth", "provenance": {"streets": [[0, 2], [4, last]]}}
+    notes = {"kind": "affine_inverse_depth", origin: {"streets": [[0, 2], [4, last]]}}
     (tuned / NOTES).write_text(json.dumps(notes))
     write_scene(street, 5)
     report = benchmark_report(Workspace(tmp_path / "data"), [str(tiny_model), str(tuned)], str(street))

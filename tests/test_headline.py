@@ -25,6 +25,17 @@ def test_nineteen_of_twenty_ranges_hold_the_true_change(seed_spread: float, scen
     assert 0.93 < held / 400 < 0.995
 
 
+@pytest.mark.parametrize(("seed_spread", "scene_spread"), [(0.05, 0.02), (0.02, 0.3), (0.05, 0.15)])
+def test_so_do_those_between_fine_tunes_of_the_same_seeds(seed_spread: float, scene_spread: float) -> None:
+    rng, held = np.random.default_rng(4), 0
+    for _ in range(400):
+        before = rng.uniform(0.1, 0.3, (1, 100)) * (1 + rng.normal(0, seed_spread, (3, 1)))
+        better = 0.8 + rng.normal(0, seed_spread, (3, 1)) + rng.normal(0, scene_spread, (1, 100))
+        found = change(before, before * better)
+        held += found["low"] < -20 < found["high"]
+    assert 0.93 < held / 400 < 0.999
+
+
 def test_a_change_is_that_of_the_means_and_its_range_holds_it() -> None:
     rng = np.random.default_rng(0)
     before = rng.uniform(0.1, 0.3, (1, 50))

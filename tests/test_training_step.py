@@ -129,12 +129,15 @@ def test_a_loss_that_is_no_number_changes_nothing(base: Path) -> None:
     assert all(torch.equal(value, before[name]) for name, value in trained.model.state_dict().items())
 
 
-def test_half_precision_is_for_who_has_it() -> None:
+@pytest.mark.parametrize("has_it", [False, True])
+def test_half_precision_is_for_who_has_it(has_it: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {**torch.cpu.get_capabilities(), "amx_bf16": False, "bf16": False, "avx10_2": False, "avx512_bf16": has_it}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
     cpu = torch.device("cpu")
     assert choose_precision(recipe(), cpu) == torch.float32
-    with pytest.raises(InputError, match="precision = 'float16' would be slow on this cpu"):
+    with pytest.raises(InputError, match="precision = 'float16' needs a CUDA GPU"):
         choose_precision(recipe(precision="float16"), cpu)
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if has_it:
         assert choose_precision(recipe(precision="bfloat16"), cpu) == torch.bfloat16
     else:
         with pytest.raises(InputError, match="precision = 'bfloat16' would be slow"):
@@ -142,7 +145,7 @@ def test_half_precision_is_for_who_has_it() -> None:
 
 
 def test_a_step_in_bfloat16_learns_what_one_in_float32_would() -> None:
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not torch.cpu.get_capabilities().get("avx512_bf16"):
         pytest.skip("this CPU has no bfloat16")
     # A random model's prediction is all but flat, and what little there is falls between two numbers of bfloat16.
     full, half = (trainer(SHIPPED[BUNDLED], precision=precision) for precision in ("float32", "bfloat16"))
