@@ -193,7 +193,7 @@ def test_a_frozen_encoder_and_checkpointing_take_less_memory_and_examples_take_d
 
 
 def test_times_are_those_that_were_measured() -> None:
-    """27 s for `quick` on 19 samples, 4 held out and two cores; months for the paper's data without a GPU, days with one."""
+    """27 s for `quick` on 19 samples and two cores; months for the paper's data without a GPU, days with one."""
     quick, slow = estimate_seconds(BUNDLED_PARAMETERS, load_recipe("quick"), Counts(38, 9), "cpu", 2)
     assert quick < 27 < slow < 60
     paper, counts = load_recipe("paper"), Counts(21_260 + 2000, 740 + 500)
