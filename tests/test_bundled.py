@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -191,11 +192,45 @@ def test_the_table_of_the_proof_takes_its_place_in_the_readme(monkeypatch: pytes
             make_models.with_proof(torn, report)
 
 
-def test_the_proof_in_the_readme_is_that_of_the_models_that_ship() -> None:
+def test_what_was_proven_goes_where_it_ships(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    make_models = importlib.import_module("make_models")
     report = json.loads((ROOT / "assets" / headline.REPORT).read_text())
+    del report["photographs"]
+
+    def tuned(arguments: list[str]) -> None:
+        """Stands for hours of fine-tunes: what they leave behind."""
+        out = Path(arguments[arguments.index("--out") + 1])
+        shutil.copytree(tiny_model, out / "exposure_0" / "checkpoint")
+        (out / headline.REPORT).write_text(json.dumps(report))
+        (out / headline.PICTURE).write_bytes(b"picture")
+
+    monkeypatch.setattr(headline, "main", tuned)
+    monkeypatch.setattr(make_models, "ASSETS", tmp_path)
+    monkeypatch.setattr(make_models, "README", tmp_path / "README.md")
+    monkeypatch.setitem(SHIPPED, TUNED, tmp_path / TUNED)
+    (tmp_path / TUNED).mkdir()
+    (tmp_path / "README.md").write_text(f"Before.\n{make_models.BEGIN}{make_models.END}\n")
+    rng = np.random.default_rng(0)
+    (tmp_path / "real").mkdir()
+    rgb, depth_m = rng.integers(0, 255, (64, 160, 3), np.uint8), rng.uniform(2, 70, (64, 160))
+    np.savez(tmp_path / "real" / "street.npz", rgb=rgb, depth_m=depth_m)
+
+    make_models.prove(tmp_path / "cache", "auto", tmp_path / "real")
+    assert find_model(TUNED)[1] == find_model(str(tiny_model))[1]
+    written = json.loads((tmp_path / headline.REPORT).read_text())
+    assert set(written["photographs"]) == {"names", "ramp", *SHIPPED}
+    assert {**report, "photographs": written["photographs"]} == written
+    assert headline.table(report, "error") in (tmp_path / "README.md").read_text()
+    assert (tmp_path / headline.PICTURE).read_bytes() == b"picture"
+
+
+def test_the_proof_in_the_readme_is_that_of_the_models_that_ship() -> None:
+    report, readme = json.loads((ROOT / "assets" / headline.REPORT).read_text()), (ROOT / "README.md").read_text()
+    assert all(f"{report['photographs'][name]['abs_rel']:.3f}" in readme for name in SHIPPED)
     assert report["revisions"]["base"] == [find_model(BUNDLED)[1]]
     assert report["revisions"]["exposure"][0] == find_model(TUNED)[1]
-    assert f"\n\n{headline.table(report, 'error')}\n\n" in (ROOT / "README.md").read_text()
+    assert f"\n\n{headline.table(report, 'error')}\n\n" in readme
     tuned = json.loads((SHIPPED[TUNED] / "blurdepth.json").read_text())
     of_proof = {**report["recipe"], "target": headline.TARGETS["exposure"], "seed": 0}
     assert tuned["recipe"] == of_proof
