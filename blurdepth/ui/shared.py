@@ -87,7 +87,7 @@ def frame_input(label: str) -> gr.File:
     `gr.Image` would fail without a reason on what is no picture, and clip 16 bits. Handlers set it back to None, so
     that it always takes another.
     """
-    return gr.File(label=label, file_types=["image", ".webp", ".tif", ".tiff"], type="filepath", height=120)
+    return gr.File(label=label, file_types=["image", ".webp", ".tif", ".tiff"], type="filepath", height=156)
 
 
 def uploaded(path: str | None) -> Path:
