@@ -1,6 +1,7 @@
 """Fine-tuning of a real, tiny Depth Anything model with random weights."""
 
 import json
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
 from blurdepth.dataset import TrainingSample
 from blurdepth.errors import BlurdepthError, InputError, StorageError
-from blurdepth.estimators import load_estimator
+from blurdepth.estimators import NOTES, load_estimator, streets_learned
 from blurdepth.files import encode_array
 from blurdepth.finetune import Outcome, Progress, finetune
 from blurdepth.images import content_hash, encode_png
@@ -128,18 +129,22 @@ def test_a_fine_tune_ends_with_a_checkpoint_that_transformers_loads(whole: Outco
 
 
 def test_the_checkpoint_says_how_it_was_made(base: Path, samples: list[TrainingSample], tmp_path: Path) -> None:
-    origin = {"version": "v3", "manifest": "abc"}
-    outcome = finetune(base, samples, recipe(epochs=1), tmp_path, Watcher(), "cpu", 7, origin)
+    own, out = shutil.copytree(base, tmp_path / "own"), tmp_path / "out"
+    learned = {"kind": "affine_inverse_depth", "provenance": {"streets": [[7, 9]]}}
+    (own / NOTES).write_text(json.dumps(learned))
+    origin = {"version": "v3", "manifest": "abc", "streets": [[3, 4]]}
+    outcome = finetune(str(own), samples, recipe(epochs=1), out, Watcher(), "cpu", 7, origin)
     assert outcome.checkpoint is not None
-    notes = json.loads((outcome.checkpoint / "blurdepth.json").read_text())
+    notes = json.loads((outcome.checkpoint / NOTES).read_text())
     assert notes["kind"] == "affine_inverse_depth"
     assert notes["provenance"] == origin
-    assert notes["base"]["name"] == str(base)
+    assert (notes["base"]["name"], notes["base"]["streets"]) == (str(own), [[7, 9]])
+    assert streets_learned(str(outcome.checkpoint)) == [(3, 4), (7, 9)]
     assert (notes["seed"], notes["recipe"]["seed"], notes["status"]) == (7, 7, "done")
     assert notes["samples"] == {"train": 4, "val": 2, "train_items": 6}
     assert notes["metrics"] == outcome.metrics
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "probes"}
-    kept = {path.name for path in (tmp_path / "probes").iterdir()}
+    assert {path.name for path in out.iterdir()} == {"checkpoint", "probes"}
+    kept = {path.name for path in (out / "probes").iterdir()}
     assert {"input-0.png", "target-0.png", "0000-0.png", "0001-0.png", "0001-1.png"} <= kept
     # Input, base, fine-tuned and target of both held-out pictures.
     card = (outcome.checkpoint / "README.md").read_text()
