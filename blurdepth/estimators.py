@@ -6,7 +6,7 @@ torch and transformers are imported inside the functions, so that the page can b
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +17,7 @@ from blurdepth.depth import DepthKind, to_inverse_depth
 from blurdepth.errors import ModelError
 from blurdepth.images import Rgb
 from blurdepth.pretrained import (
+    TRANSFORMERS_MODEL,
     OnBytes,
     best_device,
     core_count,
@@ -37,6 +38,7 @@ MODEL_NAMES = f"{', '.join(SHIPPED)}, a job (j1), a folder, or a Hub id (owner/m
 """What a model may be asked for by, in words."""
 
 _AUTO_MODEL = "AutoModelForDepthEstimation"
+_LAYOUT = replace(TRANSFORMERS_MODEL, wanted=((*TRANSFORMERS_MODEL.wanted[0], NOTES),))
 
 # Model types of transformers whose output is metres; the others predict inverse depth without scale.
 _METRIC_TYPES = ("zoedepth", "depth_pro", "glpn", "prompt_depth_anything", "chmv2")
@@ -176,7 +178,7 @@ def find_model(name: str, on_bytes: OnBytes | None = None) -> tuple[Path, str]:
     Raises:
         ModelError: see `load_estimator`.
     """
-    return find_files(_place(name), on_bytes, MODEL_NAMES, "use the bundled model")
+    return find_files(_place(name), on_bytes, MODEL_NAMES, "use the bundled model", _LAYOUT)
 
 
 def weights_here(name: str) -> list[Path] | None:
@@ -185,7 +187,7 @@ def weights_here(name: str) -> list[Path] | None:
     Raises:
         ModelError: it is neither a folder with a model nor a Hub id.
     """
-    folder = files_here(_place(name), MODEL_NAMES)
+    folder = _folder_here(name)
     return None if folder is None else sorted(folder.glob("*.safetensors"))
 
 
@@ -201,16 +203,22 @@ def lasting_name(name: str) -> str:
     return name if name in SHIPPED else lasting_path(name, MODEL_NAMES)
 
 
-def streets_learned(name: str) -> list[tuple[int, int]]:
-    """First and last seeds of the rendered streets that a model has learned from, or those that it was tuned from.
+def read_notes(name: str) -> dict[str, Any]:
+    """What blurdepth wrote beside a model's weights; empty for one that it didn't make or that isn't downloaded yet.
 
-    None are known of a model that blurdepth didn't make.
+    Raises:
+        ModelError: it is neither a folder with a model nor a Hub id, or its notes are damaged.
     """
-    notes = Path(_place(name)) / NOTES
-    if not notes.is_file():
-        return []
-    told = json.loads(notes.read_text(encoding="utf-8"))
-    found = (told.get(origin, {}).get("streets", []) for origin in ("provenance", "base"))
+    folder = _folder_here(name)
+    return {} if folder is None else _notes(folder)
+
+
+def streets_learned(name: str) -> list[tuple[int, int]]:
+    """First and last seeds of the rendered streets that a model has learned from, or those that it was tuned from;
+    none of a model without notes. Raises as `read_notes` does.
+    """
+    notes = read_notes(name)
+    found = (notes.get(origin, {}).get("streets", []) for origin in ("provenance", "base"))
     return [(first, last) for ranges in found for first, last in ranges]
 
 
@@ -218,21 +226,29 @@ def _place(name: str) -> str:
     return str(SHIPPED.get(name, name))
 
 
-def _kind(folder: Path, config: Any) -> DepthKind:
-    notes = folder / NOTES
-    if notes.is_file():
-        return _noted_kind(notes)
-    metric = config.model_type in _METRIC_TYPES or getattr(config, "depth_estimation_type", "") == "metric"
-    return "depth_m" if metric else "affine_inverse_depth"
+def _folder_here(name: str) -> Path | None:
+    return files_here(_place(name), MODEL_NAMES, _LAYOUT)
 
 
-def _noted_kind(notes: Path) -> DepthKind:
+def _notes(folder: Path) -> dict[str, Any]:
+    path = folder / NOTES
+    if not path.is_file():
+        return {}
     try:
-        kind: DepthKind = json.loads(notes.read_text(encoding="utf-8"))["kind"]
+        notes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        kind = notes["kind"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{notes} is damaged or names no kind of depth: restore it, or remove it to take the model as it is."
+            f"{path} is damaged or names no kind of depth: restore it, or remove it to take the model as it is."
         ) from error
     if kind not in get_args(DepthKind):
-        raise ModelError(f"{notes} names the kind {kind!r}: use one of {', '.join(get_args(DepthKind))}.")
-    return kind
+        raise ModelError(f"{path} names the kind {kind!r}: use one of {', '.join(get_args(DepthKind))}.")
+    return notes
+
+
+def _kind(folder: Path, config: Any) -> DepthKind:
+    if notes := _notes(folder):
+        kind: DepthKind = notes["kind"]
+        return kind
+    metric = config.model_type in _METRIC_TYPES or getattr(config, "depth_estimation_type", "") == "metric"
+    return "depth_m" if metric else "affine_inverse_depth"

@@ -17,7 +17,7 @@ from blurdepth import __version__
 from blurdepth.benchmark import require_whole
 from blurdepth.depth import STATIC, fit_affine
 from blurdepth.errors import InputError
-from blurdepth.estimators import NOTES, SHIPPED, Estimator, streets_learned
+from blurdepth.estimators import Estimator, read_notes, streets_learned
 from blurdepth.exposure.result import regions as regions_of
 from blurdepth.files import write_atomically
 from blurdepth.images import Rgb, linear_to_srgb
@@ -193,8 +193,7 @@ def _seen(workspace: Workspace, model: str, benchmark: str, groups: Sequence[str
     seeds = {seed for seed in map(street_seed, groups) if seed is not None}
     if any(first <= seed <= last for seed in seeds for first, last in streets_learned(name)):
         return True
-    notes = Path(SHIPPED.get(name, name)) / NOTES
-    return notes.is_file() and json.loads(notes.read_text()).get("provenance", {}).get("dataset_version") == benchmark
+    return bool(read_notes(name).get("provenance", {}).get("dataset_version") == benchmark)
 
 
 def _changes(
@@ -243,7 +242,7 @@ def _region_table(report: dict[str, Any], region: str) -> str:
             cells = "".join(f"<td>{model['metrics'][region][metric.key]:.4f}</td>" for metric in METRICS)
             change = model["change"][region]
             gap = f"{change['mean']:+.4f} ({change['low']:+.4f} to {change['high']:+.4f})"
-            name = html.escape(model["model"]) + (" (fine-tuned on these samples)" if model["seen"] else "")
+            name = html.escape(model["model"]) + (" (has learned from some of these)" if model["seen"] else "")
             rows.append(f"<tr><th>{name}</th>{cells}<td>{gap}</td></tr>")
     title, columns = GROUPS[region].capitalize(), f"<th>model</th>{head}<th>AbsRel against the first</th>"
     return f"<h2>{title}</h2><table><tr>{columns}</tr>{''.join(rows)}</table>"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from blurdepth.estimators import NOTES, SHIPPED, TUNED
 from scripts.tiny_sdxl import write_tiny_sdxl
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
@@ -25,7 +26,7 @@ import json, sys
 from blurdepth.estimators import load_estimator
 seen = []
 estimator = load_estimator(sys.argv[1], lambda done, total: seen.append((done, total)))
-print(json.dumps({"revision": estimator.revision, "seen": seen}))
+print(json.dumps({"revision": estimator.revision, "kind": estimator.kind, "seen": seen}))
 """
 PAINT = """
 import json, sys
@@ -121,7 +122,19 @@ def test_a_model_is_downloaded_with_its_progress_told(hub: str, tiny_model: Path
     size = sum(each.stat().st_size for each in tiny_model.iterdir())
     assert answer["seen"][-1] == [size, size]
     again = load("http://127.0.0.1:9", tmp_path / "cache", NAME)
-    assert json.loads(again.stdout.splitlines()[-1]) == {"revision": COMMIT, "seen": []}
+    assert json.loads(again.stdout.splitlines()[-1]) == {**answer, "seen": []}
+
+
+def test_what_a_fine_tune_says_of_its_depth_comes_along(tmp_path: Path) -> None:
+    """The bundled model is of a type whose depth is in metres otherwise."""
+    cache = tmp_path / "cache"
+    with serving({NAME: SHIPPED[TUNED]}) as address:
+        for _ in range(2):
+            done = load(address, cache, NAME)
+            assert json.loads(done.stdout.splitlines()[-1])["kind"] == "affine_inverse_depth", done.stderr
+            # A snapshot that was downloaded without it isn't whole.
+            (notes,) = cache.glob(f"*/snapshots/*/{NOTES}")
+            notes.unlink()
 
 
 def test_a_model_that_the_hub_does_not_have_is_named(hub: str, tmp_path: Path) -> None:
