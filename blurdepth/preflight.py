@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from blurdepth.training_cost import (
     memory_bytes,
 )
 from blurdepth.workspace import Workspace
+
+if TYPE_CHECKING:
+    import torch
 
 Severity = Literal["stop", "warn", "ok"]
 
@@ -63,7 +66,7 @@ class Preflight:
     """What is known of a fine-tune before it starts. Sizes and times are estimates.
 
     Attributes:
-        findings: samples, balance, disk, memory and time, in this order.
+        findings: samples, balance, precision, disk, memory and time, in this order.
         disk_bytes: at most, while it runs; None if the model's size is unknown until it is downloaded.
         memory_bytes: likewise.
         seconds: from quick to slow; likewise.
@@ -119,11 +122,11 @@ def preflight(workspace: Workspace, version: str, base: str, recipe: Recipe) -> 
     findings = [about_split, *_look_at_balance(samples)]
     if counts is None:
         return Preflight(tuple(findings))
-    findings += _look_at_weights(workspace, train, recipe)
+    device = best_device()
+    findings += [*_look_at_weights(workspace, train, recipe), *_look_at_precision(recipe, device)]
     if size.parameters is None:
         unknown = "What it takes of disk, memory and time is unknown until the base is downloaded."
         return Preflight((*findings, Finding("warn", unknown, "Start with a model whose size is known.")))
-    device = best_device()
     examples = cache_bytes(_sizes(workspace, train, recipe), recipe.crop, shutil.disk_usage(workspace.folder).free)
     disk = disk_bytes(size.parameters) + size.download_bytes + examples
     memory = memory_bytes(size.parameters, recipe, device.type)
@@ -134,6 +137,22 @@ def preflight(workspace: Workspace, version: str, base: str, recipe: Recipe) -> 
         _look_at_time(seconds, counts, recipe, device.type),
     ]
     return Preflight(tuple(findings), disk, memory, seconds)
+
+
+def _look_at_precision(recipe: Recipe, device: torch.device) -> list[Finding]:
+    """Whether the device has the arithmetic that is asked for."""
+    from blurdepth.training_step import choose_precision
+
+    try:
+        choose_precision(recipe, device)
+    except InputError as error:
+        return [_stop(error)]
+    return []
+
+
+def _stop(error: InputError) -> Finding:
+    words, _, mend = str(error).partition(": ")
+    return Finding("stop", f"{words}.", mend.capitalize())
 
 
 def _size_of(model: str) -> _Size:
@@ -159,8 +178,7 @@ def _look_at_split(samples: Sequence[Sample], recipe: Recipe) -> tuple[Counts | 
         pairs = [(sample.id, sample.frame_id) for sample in samples]
         sides = split_samples(pairs, recipe.split, recipe.val_share, recipe.seed)
     except InputError as error:
-        words, _, mend = str(error).partition(": ")
-        return None, [], Finding("stop", f"{words}.", mend.capitalize())
+        return None, [], _stop(error)
     frames = {side: {each.frame_id for each in samples if sides[each.id] == side} for side in ("train", "val")}
     train = [each for each in samples if sides[each.id] == "train"]
     number: Counter[str] = Counter(sides.values())

@@ -98,17 +98,17 @@ def choose_precision(recipe: Recipe, device: torch.device) -> torch.dtype:
     asked: str = recipe.precision
     on_gpu = device.type == "cuda"
     if asked == "auto" and on_gpu:
-        asked = "bfloat16" if _has_bfloat16(device) else "float16"
+        asked = "bfloat16" if has_bfloat16(device) else "float16"
     if asked == "float16" and not on_gpu:
         raise InputError("precision = 'float16' needs a CUDA GPU, and this device is none: use 'auto'.")
-    if asked == "bfloat16" and not _has_bfloat16(device):
+    if asked == "bfloat16" and not has_bfloat16(device):
         raise InputError(
             "precision = 'bfloat16' would be slow on this device, which has no arithmetic for it: use 'auto'."
         )
     return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(asked, torch.float32)
 
 
-def _has_bfloat16(device: torch.device) -> bool:
+def has_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for it; where it has not, it is many times slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

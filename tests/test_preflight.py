@@ -173,6 +173,13 @@ def test_weights_that_do_nothing_or_leave_nothing_are_told(
     assert said in told and ("region_weights" in told) == bool(said)
 
 
+def test_a_precision_that_the_device_does_not_have_is_refused(tmp_path: Path) -> None:
+    recipe = replace(load_recipe("quick"), precision="float16")
+    found = preflight(filled(tmp_path, 10, 5, weather=VARIED), "v1", "bundled", recipe)
+    with pytest.raises(InputError, match=r"^precision = 'float16' needs a CUDA GPU.*\. Use 'auto'\.$"):
+        found.refuse()
+
+
 def test_a_frozen_encoder_and_checkpointing_take_less_memory_and_examples_take_disk(tmp_path: Path) -> None:
     """Above the weights, a step of the paper's model at 518 x 518 took 0.74 GB with a frozen encoder, else 2.5 GB."""
     whole = replace(load_recipe("paper"), batch=1)
