@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import uuid
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,33 @@ def write_atomically(path: Path, data: bytes) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise storage_error(path, error) from error
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder to be made and filled with files, which takes the place of this one once it is whole. A kill leaves the
+    old one or the new one; between two renames the old one is beside its place, as ".NAME-old".
+    """
+    fresh, old = (folder.with_name(f".{folder.name}-{age}") for age in ("new", "old"))
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        yield fresh
+        for path in fresh.iterdir():
+            _flush(path)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.replace(old)
+        fresh.replace(folder)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk keep it before its name appears."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from blurdepth.errors import InputError, StorageError
 from blurdepth.estimators import NOTES
-from blurdepth.files import storage_error, write_atomically
+from blurdepth.files import replacing, storage_error, write_atomically
 from blurdepth.images import decode_image
 from blurdepth.model_card import CardPicture, side_by_side, write_card
 from blurdepth.training_step import Trainer
@@ -137,23 +137,14 @@ class RunFolder:
         Raises:
             StorageError: the disk is full, or the folder can't be written.
         """
-        fresh, old = self.root / ".checkpoint-new", self.root / ".checkpoint-old"
         try:
-            shutil.rmtree(fresh, ignore_errors=True)
-            # In the order in which any library reads weights.
-            model.to(memory_format=torch.contiguous_format).save_pretrained(fresh)
-            processor.save_pretrained(fresh)
-            (fresh / NOTES).write_text(json.dumps({**notes, "key": self._key}, indent=1), encoding="utf-8")
-            write_card(fresh, notes, self._card_pictures(notes["metrics"]["best_epoch"]))
-            for path in fresh.iterdir():
-                _flush(path)
-            shutil.rmtree(old, ignore_errors=True)
-            if self.checkpoint.exists():
-                self.checkpoint.replace(old)
-            fresh.replace(self.checkpoint)
-            shutil.rmtree(old, ignore_errors=True)
+            with replacing(self.checkpoint) as fresh:
+                # In the order in which any library reads weights.
+                model.to(memory_format=torch.contiguous_format).save_pretrained(fresh)
+                processor.save_pretrained(fresh)
+                (fresh / NOTES).write_text(json.dumps({**notes, "key": self._key}, indent=1), encoding="utf-8")
+                write_card(fresh, notes, self._card_pictures(notes["metrics"]["best_epoch"]))
         except (OSError, SafetensorError) as error:
-            shutil.rmtree(fresh, ignore_errors=True)
             raise _storage_error(self.checkpoint, error) from error
         return self.checkpoint
 
@@ -203,12 +194,6 @@ class RunFolder:
 def _write(path: Path, tensors: dict[str, Tensor], notes: dict[str, str]) -> None:
     data = to_bytes({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, notes)
     write_atomically(path, data)
-
-
-def _flush(path: Path) -> None:
-    """Have the disk keep it before its name appears."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _storage_error(path: Path, error: Exception) -> StorageError:

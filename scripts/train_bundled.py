@@ -18,12 +18,9 @@ import argparse
 import hashlib
 import json
 import math
-import shutil
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +49,8 @@ from bundled_measures import (
 from bundled_scenes import SHAPES, augment, read_scene, render_scenes, scene_folder
 
 import blurdepth
-from blurdepth.estimators import BUNDLED, SHIPPED, load_estimator
+from blurdepth.estimators import BUNDLED, NOTES, SHIPPED, load_estimator
+from blurdepth.files import replacing
 from blurdepth.images import content_hash
 from blurdepth.losses import ssi_gradient_loss
 from blurdepth.pretrained import core_count
@@ -277,7 +275,7 @@ def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], progress:
         },
         "training": {"step": progress.best_step, "seconds": round(progress.seconds), "threads": threads},
     }
-    (folder / "blurdepth.json").write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
+    (folder / NOTES).write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
     streets, real = metrics["streets"], metrics.get("real")
     rows = "\n".join(
         f"| {label} | {streets['model'][key]:.3f} | {streets['ramp'][key]:.3f} |"
@@ -308,16 +306,6 @@ def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], progress:
         )
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A folder to be made, which takes the place of this one once it is whole."""
-    fresh = folder.with_name(f".{folder.name}-new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    yield fresh
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.replace(folder)
 
 
 def make(cache: Path, real: Path | None, out: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from blurdepth.errors import InputError, NotFoundError, StorageError
-from blurdepth.files import ContentFolder, read_array, write_atomically
+from blurdepth.files import ContentFolder, read_array, replacing, write_atomically
 
 
 def test_the_same_content_is_kept_once_under_one_name(tmp_path: Path) -> None:
@@ -38,6 +38,23 @@ def test_a_full_disk_leaves_the_old_file_and_no_scraps(tmp_path: Path, monkeypat
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["notes.json"]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder, torn, aside = (tmp_path / name for name in ("model", ".model-new", ".model-old"))
+    for each in (folder, torn, aside):
+        each.mkdir()
+        (each / each.name).touch()
+    with pytest.raises(ValueError, match="half-way"), replacing(folder) as fresh:
+        fresh.mkdir()
+        raise ValueError("half-way")
+    assert [path.name for path in folder.iterdir()] == ["model"] and not torn.exists()
+    with replacing(folder) as fresh:
+        fresh.mkdir()
+        (fresh / "new").touch()
+        assert [path.name for path in folder.iterdir()] == ["model"]
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert {path.name for path in tmp_path.iterdir()} == {"model"}
 
 
 def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
