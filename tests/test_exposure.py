@@ -339,6 +339,8 @@ def test_a_lamp_that_was_not_clipped_keeps_the_light_that_it_has() -> None:
         ({"object_ids": None}, "no mask"),
         ({"object_ids": np.zeros((9, 9), np.uint8)}, "same size"),
         ({"object_ids": np.full((HEIGHT, WIDTH), 300)}, "uint8"),
+        ({"subframes": -1}, "subframes = -1"),
+        ({"subframes": 0}, "subframes = 0"),
         ({"motion": Motion(FOV, translation_m=(40, 0, 0))}, "nothing stays in view"),
         ({"motion": Motion(FOV, objects={1: (1, 0, 0), 7: (1, 0, 0)})}, "object 7, which the mask doesn't hold"),
     ],

@@ -58,12 +58,14 @@ def expose(
 
     Raises:
         InputError: the inputs don't fit together, the inverse depth is negative, not finite or all 0, objects
-            move but there is no mask, it isn't uint8 or doesn't hold them, or so much moves out of view or through
-            the camera that nothing is left.
+            move but there is no mask, it isn't uint8 or doesn't hold them, there are no subframes, or so much moves
+            out of view or through the camera that nothing is left.
     """
     from blurdepth.exposure.kernel import sum_exposure
 
     ids = _check(linear, inverse_depth, motion, object_ids)
+    if subframes is not None and subframes < 1:
+        raise InputError(f"subframes = {subframes}: sum 1 or more moments, or leave it out.")
     # Another type would compile the kernel anew.
     linear, inverse_depth = (np.asarray(each, np.float32) for each in (linear, inverse_depth))
     camera = Pinhole(inverse_depth.shape[1], inverse_depth.shape[0], motion.fov_x_deg)
