@@ -74,6 +74,11 @@ def side_by_side(panels: Sequence[Rgb]) -> Rgb:
     return np.concatenate([panels[0], *(each for panel in panels[1:] for each in (gap, panel))], axis=1)
 
 
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; each row has as many cells as the head."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
 def write_card(folder: Path, notes: Mapping[str, Any], pictures: Sequence[CardPicture] = ()) -> Path:
     """Write README.md and its pictures (sample-1.jpg, …) into a checkpoint's folder; returns the card's path.
 
@@ -259,20 +264,16 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
         "## What it measures",
         "",
         f"{plain(measured_on(metrics))} Each cell is base → fine-tuned (the weights of epoch"
-        f" {plain(metrics.get('best_epoch', 'unknown'))}), each prediction aligned to its target in inverse depth by"
-        " least squares. ↓ lower is better, ↑ higher is better.",
+        f" {plain(metrics.get('best_epoch', 'unknown'))}, which did best on these), each prediction"
+        " aligned to its target in inverse depth by least squares. ↓ lower is better, ↑ higher is better.",
         "",
-        _table(["", *(GROUPS[group] for group in groups)], rows),
+        markdown_table(["", *(GROUPS[group] for group in groups)], rows),
     ]
     return "\n".join(lines)
 
 
 def _change(before: float | None, after: float | None) -> str:
     return " → ".join("–" if value is None else f"{value:.4f}" for value in (before, after))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def _data(notes: Mapping[str, Any]) -> str:

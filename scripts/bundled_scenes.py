@@ -6,6 +6,7 @@ import ast
 import hashlib
 import math
 import os
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -25,15 +26,17 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Map = NDArray[np.float32]
 
 
-def scene_folder(cache: Path) -> Path:
-    """Where scenes are kept: another folder whenever what is rendered may have changed.
-
-    The parsed code counts, not its text, so that formatting and comments leave the scenes valid.
+def parsed_code(paths: Iterable[Path]) -> str:
+    """What Python files say: another text whenever what they do may have changed, the same after formatting them or
+    changing a comment.
     """
+    return "".join(ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
+
+
+def scene_folder(cache: Path) -> Path:
+    """Where scenes are kept: another folder whenever what is rendered may have changed."""
     sources = sorted(Path(streets.__file__).parent.glob("*.py"))
-    code = f"{[size for size, _ in SHAPES]} {SAMPLES} " + "".join(
-        ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in sources
-    )
+    code = f"{[size for size, _ in SHAPES]} {SAMPLES} {parsed_code(sources)}"
     return cache / f"streets-{hashlib.sha256(code.encode()).hexdigest()[:12]}"
 
 

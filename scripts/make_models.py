@@ -15,8 +15,9 @@ import argparse
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import platformdirs
 
@@ -25,54 +26,80 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import train_bundled
 from bundled_measures import measure_real, read_photographs
+from bundled_scenes import parsed_code
 
 from benchmarks import headline
+from blurdepth import example_cache, finetune, losses, metrics, training_data, training_step, validation
 from blurdepth.benchmark import MANIFEST
 from blurdepth.estimators import BUNDLED, SHIPPED, TUNED, find_model, load_estimator
-from blurdepth.files import write_atomically
+from blurdepth.files import replacing, write_atomically
 from blurdepth.images import content_hash
-from blurdepth.recipe import Precision
+from blurdepth.recipe import Precision, Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 README, ASSETS = ROOT / "README.md", ROOT / "assets"
 BEGIN, END = "<!-- proof -->", "<!-- end of proof -->"
+SEEDS = 3
+LEARNING = (example_cache, finetune, losses, metrics, training_data, training_step, validation)
+"""The code that decides what a fine-tune becomes."""
 
 
-def prove(cache: Path, precision: str, real: Path | None) -> None:
-    """Fine-tune the bundled model and measure; table, picture, figures and tuned model go where they ship.
+def prove(cache: Path, precision: Precision, real: Path | None) -> None:
+    """Fine-tune the bundled model and measure; then table, picture, figures and tuned model go where they ship.
 
     Args:
         cache: where the fine-tunes are kept.
         precision: of the recipe.
         real: folder of photographs with known depth, on which the models that ship are measured, too.
     """
+    recipe = replace(headline.RECIPE, precision=precision)
     benchmark = cache / f"benchmark-{content_hash(MANIFEST.read_bytes())[:12]}"
-    recipe = {**headline.RECIPE.as_dict(), "precision": precision}
-    key = content_hash(json.dumps([find_model(BUNDLED)[1], benchmark.name, recipe]).encode())
-    out = cache / f"proof-{key[:12]}"
-    headline.main(["--out", str(out), "--benchmark", str(benchmark), "--precision", precision])
-    report = json.loads((out / headline.REPORT).read_text(encoding="utf-8"))
-    with train_bundled.replacing(SHIPPED[TUNED]) as fresh:
-        shutil.copytree(out / "exposure_0" / "checkpoint", fresh)
-    if photographs := read_photographs(real):
-        report["photographs"] = {"names": [each.name for each in photographs]}
-        for name in SHIPPED:
-            measured = measure_real(load_estimator(name).predict_inverse, photographs)
-            report["photographs"] |= {name: measured["model"], "ramp": measured["ramp"]}
+    out = cache / f"proof-{_key(recipe, benchmark.name)}"
+    headline.prepare(benchmark)
+    report = headline.prove(out, benchmark, BUNDLED, recipe, SEEDS)
+    tuned = out / "exposure_0" / "checkpoint"
+    if real is not None:
+        report["photographs"] = on_photographs({BUNDLED: SHIPPED[BUNDLED], TUNED: tuned}, real)
+    readme = with_proof(README.read_text(encoding="utf-8"), report)
+    # From here on nothing takes long or can be wrong.
+    with replacing(SHIPPED[TUNED]) as fresh:
+        shutil.copytree(tuned, fresh)
     write_atomically(ASSETS / headline.PICTURE, (out / headline.PICTURE).read_bytes())
     write_atomically(ASSETS / headline.REPORT, json.dumps(report, indent=1).encode())
-    write_atomically(README, with_proof(README.read_text(encoding="utf-8"), report).encode())
+    write_atomically(README, readme.encode())
+
+
+def _key(recipe: Recipe, benchmark: str) -> str:
+    """Names the fine-tunes by what decides their outcome."""
+    code = parsed_code(Path(str(module.__file__)) for module in LEARNING)
+    streets = headline.MORE_STREETS
+    parts = [find_model(BUNDLED)[1], benchmark, streets[0], streets[-1], recipe.as_dict(), code]
+    return content_hash(json.dumps(parts).encode())[:12]
+
+
+def on_photographs(models: dict[str, Path], folder: Path) -> dict[str, Any]:
+    """The photographs' names, and what the models and a straight ramp measure on them."""
+    photographs = read_photographs(folder)
+    report: dict[str, Any] = {"names": [each.name for each in photographs]}
+    for name, path in models.items():
+        measured = measure_real(load_estimator(str(path)).predict_inverse, photographs)
+        report |= {name: measured["model"], "ramp": measured["ramp"]}
+    return report
 
 
 def with_proof(readme: str, report: dict[str, Any]) -> str:
-    """The README with the table of the proof in its place.
+    """The README with the table of the proof in its place, and with what was measured on photographs, if anything.
 
     Raises:
         ValueError: it has no such place, or several.
     """
     before, rest = readme.split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{headline.table(report, 'error')}\n\n{END}{after}"
+    proof = headline.table(report, "error")
+    if measured := report.get("photographs"):
+        figures = ", ".join(f"{name} {measured[name]['abs_rel']:.3f}" for name in (*SHIPPED, "ramp"))
+        proof += f"\n\nAbsRel on sharp photographs with lidar ({', '.join(measured['names'])}): {figures}."
+    return f"{before}{BEGIN}\n\n{proof}\n\n{END}{after}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     default_cache = platformdirs.user_cache_path("blurdepth", appauthor=False)
     parser.add_argument("--cache", type=Path, default=default_cache, help="where streets and progress are kept")
     parser.add_argument("--real", type=Path, metavar="DIR", help="photographs with known depth, see train_bundled.py")
-    parser.add_argument("--precision", choices=get_args(Precision), default="auto", help="see benchmarks/headline.py")
+    parser.add_argument("--precision", type=headline.precision, default="auto", help="see benchmarks/headline.py")
     options = parser.parse_args(arguments)
     train_bundled.make(options.cache, options.real, SHIPPED[BUNDLED])
     prove(options.cache, options.precision, options.real)

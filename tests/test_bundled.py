@@ -30,6 +30,12 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("train_bundled")
 
 
+@pytest.fixture
+def make_models(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("make_models")
+
+
 @pytest.fixture(scope="module", params=SHIPPED.values(), ids=SHIPPED)
 def shipped(request: pytest.FixtureRequest) -> tuple[object, object]:
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
@@ -177,9 +183,7 @@ def test_the_tuned_model_says_what_it_learned_from() -> None:
     assert "seeds of rendered streets" in card and "dataset version" not in card
 
 
-def test_the_table_of_the_proof_takes_its_place_in_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    make_models = importlib.import_module("make_models")
+def test_the_table_of_the_proof_takes_its_place_in_the_readme(make_models: ModuleType) -> None:
     rng = np.random.default_rng(0)
     errors = [{kind: {each: rng.random(9) for each in headline.REGIONS} for kind in headline.KINDS} for _ in range(3)]
     report = headline.summary(dict(zip(headline.WORDS, ([each] for each in errors), strict=True)))
@@ -192,20 +196,20 @@ def test_the_table_of_the_proof_takes_its_place_in_the_readme(monkeypatch: pytes
             make_models.with_proof(torn, report)
 
 
-def test_what_was_proven_goes_where_it_ships(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    make_models = importlib.import_module("make_models")
+def test_what_was_proven_goes_where_it_ships(
+    make_models: ModuleType, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = json.loads((ROOT / "assets" / headline.REPORT).read_text())
-    del report["photographs"]
+    report.pop("photographs", None)
 
-    def tuned(arguments: list[str]) -> None:
+    def prove(out: Path, *_: object) -> dict[str, Any]:
         """Stands for hours of fine-tunes: what they leave behind."""
-        out = Path(arguments[arguments.index("--out") + 1])
         shutil.copytree(tiny_model, out / "exposure_0" / "checkpoint")
-        (out / headline.REPORT).write_text(json.dumps(report))
         (out / headline.PICTURE).write_bytes(b"picture")
+        return dict(report)
 
-    monkeypatch.setattr(headline, "main", tuned)
+    monkeypatch.setattr(headline, "prepare", lambda _: None)
+    monkeypatch.setattr(headline, "prove", prove)
     monkeypatch.setattr(make_models, "ASSETS", tmp_path)
     monkeypatch.setattr(make_models, "README", tmp_path / "README.md")
     monkeypatch.setitem(SHIPPED, TUNED, tmp_path / TUNED)
@@ -216,35 +220,26 @@ def test_what_was_proven_goes_where_it_ships(tiny_model: Path, tmp_path: Path, m
     rgb, depth_m = rng.integers(0, 255, (64, 160, 3), np.uint8), rng.uniform(2, 70, (64, 160))
     np.savez(tmp_path / "real" / "street.npz", rgb=rgb, depth_m=depth_m)
 
+    with pytest.raises(InputError, match="no photographs"):
+        make_models.prove(tmp_path / "torn", "auto", tmp_path / "nowhere")
+    assert not (tmp_path / headline.REPORT).exists() and not list((tmp_path / TUNED).iterdir())
     make_models.prove(tmp_path / "cache", "auto", tmp_path / "real")
     assert find_model(TUNED)[1] == find_model(str(tiny_model))[1]
     written = json.loads((tmp_path / headline.REPORT).read_text())
     assert set(written["photographs"]) == {"names", "ramp", *SHIPPED}
     assert {**report, "photographs": written["photographs"]} == written
-    assert headline.table(report, "error") in (tmp_path / "README.md").read_text()
+    readme = (tmp_path / "README.md").read_text()
+    assert headline.table(report, "error") in readme
+    assert f"(street): bundled {written['photographs'][BUNDLED]['abs_rel']:.3f}, {TUNED} " in readme
     assert (tmp_path / headline.PICTURE).read_bytes() == b"picture"
 
 
-def test_the_proof_in_the_readme_is_that_of_the_models_that_ship() -> None:
+def test_the_proof_in_the_readme_is_that_of_the_models_that_ship(make_models: ModuleType) -> None:
     report, readme = json.loads((ROOT / "assets" / headline.REPORT).read_text()), (ROOT / "README.md").read_text()
-    assert all(f"{report['photographs'][name]['abs_rel']:.3f}" in readme for name in SHIPPED)
+    assert make_models.with_proof(readme, report) == readme
     assert report["revisions"]["base"] == [find_model(BUNDLED)[1]]
     assert report["revisions"]["exposure"][0] == find_model(TUNED)[1]
-    assert f"\n\n{headline.table(report, 'error')}\n\n" in readme
     tuned = json.loads((SHIPPED[TUNED] / "blurdepth.json").read_text())
     of_proof = {**report["recipe"], "target": headline.TARGETS["exposure"], "seed": 0}
     assert tuned["recipe"] == of_proof
     assert {**headline.RECIPE.as_dict(), "precision": of_proof["precision"]} == report["recipe"]
-
-
-def test_a_model_that_ships_is_replaced_whole(script: ModuleType, tmp_path: Path) -> None:
-    shipped, torn = tmp_path / "shipped", tmp_path / ".shipped-new"
-    for folder, name in ((shipped, "old"), (torn, "half")):
-        folder.mkdir()
-        (folder / name).touch()
-    with script.replacing(shipped) as fresh:
-        fresh.mkdir()
-        (fresh / "new").touch()
-        assert [path.name for path in shipped.iterdir()] == ["old"]
-    assert [path.name for path in shipped.iterdir()] == ["new"]
-    assert {path.name for path in tmp_path.iterdir()} == {"shipped"}

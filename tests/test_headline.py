@@ -72,10 +72,18 @@ def test_the_table_has_a_row_for_each_region_and_a_column_for_each_model_and_cha
     report = summary({"base": [run()], "paper": [run(), run()], "exposure": [run(), run()]})
     first, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table(report, "error").splitlines())
     changes = ("base → paper's targets", "base → exposure targets", "paper's targets → exposure targets")
-    assert first == ["", *headline.WORDS.values(), *changes]
+    assert first == ["", "scenes", *headline.WORDS.values(), *changes]
     assert [row[0] for row in rows] == list(REGIONS)
     assert all(len(row) == len(first) for row in rows)
-    assert rows[3][3] == f"{report['means']['error']['exposure']['mixed']:.4f}"
+    assert rows[3][1] == "20" and rows[3][4] == f"{report['means']['error']['exposure']['mixed']:.4f}"
+
+
+def test_a_precision_that_is_none_here_is_refused_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for asked, words in (("float16", "needs a CUDA GPU"), ("fp8", "precision = 'fp8'")):
+        with pytest.raises(SystemExit):
+            headline.main(["--out", str(tmp_path), "--precision", asked])
+        assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_steps_of_it_run_on_a_tiny_model_once(
