@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import cv2
@@ -63,6 +64,20 @@ def write(page: Page, prompt: str, understood: str) -> None:
     expect(chips.locator("button").first).to_be_visible()
     page.locator("#prompt textarea").fill(prompt)
     expect(chips).to_contain_text(understood)
+
+
+def until_kept(page: Page, prompt: str, understood: str) -> None:
+    """Write a prompt and come back to it, until the browser has kept it: what it keeps, and when, can't be read."""
+    box = page.locator("#prompt textarea")
+    for _ in range(5):
+        write(page, prompt, understood)
+        box.blur()
+        page.wait_for_timeout(1_000)
+        page.reload()
+        with contextlib.suppress(AssertionError):
+            expect(box).to_have_value(prompt, timeout=10_000)
+            return
+    raise AssertionError(f"{prompt!r} is gone after each reload")
 
 
 @pytest.mark.browser
@@ -151,10 +166,7 @@ def test_a_turn_outlives_an_answer_that_was_asked_before_it(app: App, page: Page
     prompt = "light fog, cars at 10 m/s"
     page.goto(app.url)
     chips = page.locator("#reading .bd-chips")
-    write(page, prompt, "fog 0.3")
-    remembered = page.evaluate("JSON.stringify(localStorage)")
-    page.locator("#prompt textarea").blur()
-    page.wait_for_function("before => JSON.stringify(localStorage) !== before", arg=remembered)
+    until_kept(page, prompt, "fog 0.3")
     readings: list[Route] = []
 
     def hold_readings(route: Route) -> None:
