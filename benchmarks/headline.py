@@ -35,7 +35,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -374,7 +374,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--benchmark", type=Path, help="its folder, default: OUT/benchmark")
     parser.add_argument("--base", default="bundled", help="model to start from, default: bundled")
     parser.add_argument("--seeds", type=int, default=3, help="fine-tunes of each kind, default 3")
-    parser.add_argument("--precision", type=precision, default="auto", help="bfloat16 is faster on CPUs that have it")
+    precisions = f"{', '.join(get_args(Precision))}; CPUs that have bfloat16 are faster in it"
+    parser.add_argument("--precision", type=precision, default="auto", metavar="NAME", help=precisions)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     if options.seeds < 1:

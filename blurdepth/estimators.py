@@ -38,6 +38,9 @@ MODEL_NAMES = f"{', '.join(SHIPPED)}, a job (j1), a folder, or a Hub id (owner/m
 """What a model may be asked for by, in words."""
 
 _AUTO_MODEL = "AutoModelForDepthEstimation"
+_TELLS_KIND = "depth_estimation_type"
+"""What configurations of transformers call it; those of most model types don't tell."""
+_MEND = "restore it, or load a copy of the folder without it to take the model as it is"
 _LAYOUT = replace(TRANSFORMERS_MODEL, wanted=((*TRANSFORMERS_MODEL.wanted[0], NOTES),))
 
 # Model types of transformers whose output is metres; the others predict inverse depth without scale.
@@ -213,13 +216,17 @@ def read_notes(name: str) -> dict[str, Any]:
     return {} if folder is None else _notes(folder)
 
 
+def tell_kind(config: Any, kind: DepthKind) -> None:
+    """Have a configuration say whether its model's numbers are metres, unless it does: others read no notes."""
+    if not hasattr(config, _TELLS_KIND):
+        setattr(config, _TELLS_KIND, "metric" if kind == "depth_m" else "relative")
+
+
 def streets_learned(name: str) -> list[tuple[int, int]]:
     """First and last seeds of the rendered streets that a model has learned from, or those that it was tuned from;
     none of a model without notes. Raises as `read_notes` does.
     """
-    notes = read_notes(name)
-    found = (notes.get(origin, {}).get("streets", []) for origin in ("provenance", "base"))
-    return [(first, last) for ranges in found for first, last in ranges]
+    return _streets(read_notes(name))
 
 
 def _place(name: str) -> str:
@@ -236,19 +243,22 @@ def _notes(folder: Path) -> dict[str, Any]:
         return {}
     try:
         notes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        kind = notes["kind"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path} is damaged or names no kind of depth: restore it, or remove it to take the model as it is."
-        ) from error
+        kind, _ = notes["kind"], _streets(notes)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{path} is damaged or names no kind of depth: {_MEND}.") from error
     if kind not in get_args(DepthKind):
-        raise ModelError(f"{path} names the kind {kind!r}: use one of {', '.join(get_args(DepthKind))}.")
+        raise ModelError(f"{path} names the kind {kind!r}, not one of {', '.join(get_args(DepthKind))}: {_MEND}.")
     return notes
+
+
+def _streets(notes: dict[str, Any]) -> list[tuple[int, int]]:
+    found = (notes.get(origin, {}).get("streets", []) for origin in ("provenance", "base"))
+    return [(int(first), int(last)) for ranges in found for first, last in ranges]
 
 
 def _kind(folder: Path, config: Any) -> DepthKind:
     if notes := _notes(folder):
         kind: DepthKind = notes["kind"]
         return kind
-    metric = config.model_type in _METRIC_TYPES or getattr(config, "depth_estimation_type", "") == "metric"
-    return "depth_m" if metric else "affine_inverse_depth"
+    usual = "metric" if config.model_type in _METRIC_TYPES else "relative"
+    return "depth_m" if getattr(config, _TELLS_KIND, usual) == "metric" else "affine_inverse_depth"

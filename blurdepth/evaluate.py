@@ -106,7 +106,7 @@ def benchmark_examples(workspace: Workspace, benchmark: str) -> Iterator[Example
         InputError: there is none, a scene is not readable, or a split of our own benchmark lacks some.
     """
     path = Path(benchmark)
-    if path.exists() and not re.fullmatch(r"v\d+", benchmark):
+    if path.exists() and not _is_version(benchmark):
         scenes = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not scenes:
             raise InputError(f"The folder {path} has no scenes (.npz): name another one, or a version such as v1.")
@@ -193,7 +193,15 @@ def _seen(workspace: Workspace, model: str, benchmark: str, groups: Sequence[str
     seeds = {seed for seed in map(street_seed, groups) if seed is not None}
     if any(first <= seed <= last for seed in seeds for first, last in streets_learned(name)):
         return True
-    return bool(read_notes(name).get("provenance", {}).get("dataset_version") == benchmark)
+    if not _is_version(benchmark):
+        return False
+    # Everybody has a v1: the list of its samples tells whose it is.
+    manifest = workspace.store.versions.version(benchmark).manifest
+    return bool(read_notes(name).get("provenance", {}).get("dataset_manifest") == manifest)
+
+
+def _is_version(benchmark: str) -> bool:
+    return re.fullmatch(r"v\d+", benchmark) is not None
 
 
 def _changes(

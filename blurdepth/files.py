@@ -44,11 +44,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """A folder to be made and filled with files, which takes the place of this one once it is whole. A kill leaves the
-    old one or the new one; between two renames the old one is beside its place, as ".NAME-old".
+    """A folder to be made and filled with files, which takes the place of this one once it is whole; after an error
+    the old one is there as before. After a kill it is, too, or beside its place as ".NAME-old", whence the next call
+    takes it back.
     """
     fresh, old = (folder.with_name(f".{folder.name}-{age}") for age in ("new", "old"))
     shutil.rmtree(fresh, ignore_errors=True)
+    _take_back(folder, old)
     try:
         yield fresh
         for path in fresh.iterdir():
@@ -58,9 +60,15 @@ def replacing(folder: Path) -> Iterator[Path]:
             folder.replace(old)
         fresh.replace(folder)
     except BaseException:
+        _take_back(folder, old)
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _take_back(folder: Path, old: Path) -> None:
+    if old.exists() and not folder.exists():
+        old.replace(folder)
 
 
 def _flush(path: Path) -> None:

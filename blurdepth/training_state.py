@@ -22,7 +22,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from blurdepth.errors import InputError, StorageError
-from blurdepth.estimators import NOTES
+from blurdepth.estimators import NOTES, tell_kind
 from blurdepth.files import replacing, storage_error, write_atomically
 from blurdepth.images import decode_image
 from blurdepth.model_card import CardPicture, side_by_side, write_card
@@ -139,6 +139,7 @@ class RunFolder:
         """
         try:
             with replacing(self.checkpoint) as fresh:
+                tell_kind(model.config, notes["kind"])
                 # In the order in which any library reads weights.
                 model.to(memory_format=torch.contiguous_format).save_pretrained(fresh)
                 processor.save_pretrained(fresh)

@@ -27,10 +27,17 @@ Map = NDArray[np.float32]
 
 
 def parsed_code(paths: Iterable[Path]) -> str:
-    """What Python files say: another text whenever what they do may have changed, the same after formatting them or
-    changing a comment.
-    """
-    return "".join(ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
+    """What Python files do: the same text after formatting them or changing a comment or docstring."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [each for each in body if not _is_text(each)]  # type: ignore[attr-defined]
+    return "".join(map(ast.dump, trees))
+
+
+def _is_text(node: ast.stmt) -> bool:
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def scene_folder(cache: Path) -> Path:

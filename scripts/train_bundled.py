@@ -49,7 +49,8 @@ from bundled_measures import (
 from bundled_scenes import SHAPES, augment, read_scene, render_scenes, scene_folder
 
 import blurdepth
-from blurdepth.estimators import BUNDLED, NOTES, SHIPPED, load_estimator
+from blurdepth.depth import DepthKind
+from blurdepth.estimators import BUNDLED, NOTES, SHIPPED, load_estimator, tell_kind
 from blurdepth.files import replacing
 from blurdepth.images import content_hash
 from blurdepth.losses import ssi_gradient_loss
@@ -57,6 +58,7 @@ from blurdepth.pretrained import core_count
 
 FIRST_TRAIN_SEED, FIRST_HELD_OUT_SEED = 100_000, 900_000
 DECODER_WIDTH = 24
+KIND: DepthKind = "affine_inverse_depth"
 REAL_WORDS = (
     "On photographs with measured depth ({photographs}): AbsRel {model[abs_rel]:.3f}, δ < 1.25 {model[delta_1]:.3f}; "
     "the ramp {ramp[abs_rel]:.3f} and {ramp[delta_1]:.3f}. The model has not learned from them, but the step and the "
@@ -256,6 +258,7 @@ def _judge(progress: Progress, judge: Judge, fine: bool) -> None:
 
 def write_checkpoint(model: nn.Module, folder: Path) -> None:
     """The weights, their configuration and the image processor, in the format of transformers."""
+    tell_kind(model.config, KIND)
     model.to(memory_format=torch.contiguous_format).save_pretrained(folder)  # type: ignore[call-overload]
     image_processor().save_pretrained(folder)
 
@@ -264,7 +267,7 @@ def write_notes(folder: Path, recipe: Recipe, metrics: dict[str, Any], progress:
     """`blurdepth.json` and the model card."""
     weights = (folder / "model.safetensors").stat().st_size
     notes = {
-        "kind": "affine_inverse_depth",
+        "kind": KIND,
         "recipe": asdict(recipe),
         "metrics": metrics,
         "code_version": blurdepth.__version__,

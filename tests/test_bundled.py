@@ -192,7 +192,7 @@ def test_the_table_of_the_proof_takes_its_place_in_the_readme(make_models: Modul
     assert written == readme.replace("old | table", headline.table(report, "error"))
     assert make_models.with_proof(written, report) == written
     for torn in ("# Name\n", f"# Name\n{make_models.BEGIN}\nMuch more.\n"):
-        with pytest.raises(ValueError, match="unpack"):
+        with pytest.raises(ValueError, match="needs one"):
             make_models.with_proof(torn, report)
 
 
@@ -230,7 +230,7 @@ def test_what_was_proven_goes_where_it_ships(
     assert {**report, "photographs": written["photographs"]} == written
     readme = (tmp_path / "README.md").read_text()
     assert headline.table(report, "error") in readme
-    assert f"(street): bundled {written['photographs'][BUNDLED]['abs_rel']:.3f}, {TUNED} " in readme
+    assert f"(street) AbsRel is {written['photographs'][BUNDLED]['abs_rel']:.3f} for `{BUNDLED}`, " in readme
     assert (tmp_path / headline.PICTURE).read_bytes() == b"picture"
 
 

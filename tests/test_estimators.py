@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from blurdepth.errors import ModelError
-from blurdepth.estimators import find_model, lasting_name, load_estimator
+from blurdepth.estimators import NOTES, SHIPPED, find_model, lasting_name, load_estimator
 from blurdepth.images import decode_image
 from blurdepth.pretrained import ModelCache, _is_complete
 from tests.conftest import COMMIT, in_hub_layout, street_frame, write_tiny_model
@@ -43,6 +43,29 @@ def test_a_metric_model_is_known_as_such_and_inverted(tmp_path: Path) -> None:
     estimator = load_estimator(str(write_tiny_model(tmp_path / "metric", metric=True)))
     assert estimator.kind == "depth_m"
     assert np.allclose(estimator.predict_inverse(FRAME), 1 / estimator.predict(FRAME), rtol=1e-5)
+
+
+def test_a_configuration_tells_what_the_numbers_are_where_notes_are_missing(tmp_path: Path) -> None:
+    """The bundled model's type is that of models whose depth is in metres."""
+    for name, folder in SHIPPED.items():
+        alone = shutil.copytree(folder, tmp_path / name)
+        (alone / NOTES).unlink()
+        assert load_estimator(str(alone)).kind == "affine_inverse_depth"
+
+
+@pytest.mark.parametrize(
+    "notes",
+    ["[" * 100_000, "[]", "{}", '{"kind": "feet"}']
+    + [
+        f'{{"kind": "depth_m", {more}}}'
+        for more in ('"base": "mine"', '"provenance": null', '"base": {"streets": null}', '"base": {"streets": [[1]]}')
+    ],
+)
+def test_notes_that_are_none_are_refused_when_the_model_is_loaded(tmp_path: Path, tiny_model: Path, notes: str) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "odd")
+    (folder / NOTES).write_text(notes)
+    with pytest.raises(ModelError, match=r"blurdepth\.json .* restore it, or load a copy"):
+        load_estimator(str(folder))
 
 
 def test_the_revision_follows_the_weights(tiny_model: Path, tmp_path: Path) -> None:

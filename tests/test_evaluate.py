@@ -12,8 +12,8 @@ import pytest
 from blurdepth.errors import InputError
 from blurdepth.estimators import NOTES
 from blurdepth.evaluate import benchmark_report, compare, write_report
-from blurdepth.workspace import Workspace
-from tests.conftest import write_tiny_model
+from blurdepth.workspace import NewSample, Workspace
+from tests.conftest import street_frame, write_tiny_model
 
 
 def ramp(seed: int = 0) -> np.ndarray:
@@ -102,6 +102,23 @@ def test_a_model_is_known_to_have_learned_from_a_street_or_its_base_to_have(
     write_scene(street, 5)
     report = benchmark_report(Workspace(tmp_path / "data"), [str(tiny_model), str(tuned)], str(street))
     assert [each["seen"] for each in report["models"]] == [False, seen]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_model_has_learned_from_a_version_by_its_samples_not_by_its_name(
+    tmp_path: Path, tiny_model: Path, own: bool
+) -> None:
+    workspace = Workspace(tmp_path / "data")
+    frame, target = workspace.add_frame(street_frame(), "a.png"), np.kron(ramp(), np.ones((2, 2), np.float32))
+    rgb, regions = np.zeros((*target.shape, 3), np.uint8), np.zeros(target.shape, np.uint8)
+    sample = workspace.keep_sample(NewSample("s1", frame.id, rgb, target, target, regions, {}, {}))
+    workspace.store.samples.decide([sample.id], "accept")
+    workspace.store.versions.snapshot()
+    manifest = workspace.store.versions.version("v1").manifest if own else "of another v1"
+    tuned = shutil.copytree(tiny_model, tmp_path / "tuned")
+    origin = {"dataset_version": "v1", "dataset_manifest": manifest}
+    (tuned / NOTES).write_text(json.dumps({"kind": "affine_inverse_depth", "provenance": origin}))
+    assert benchmark_report(workspace, [str(tuned)], "v1")["models"][0]["seen"] == own
 
 
 def test_what_is_no_benchmark_is_named(tmp_path: Path, tiny_model: Path) -> None:

@@ -57,6 +57,29 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"model"}
 
 
+def test_an_error_or_a_kill_between_two_renames_loses_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, renamed = tmp_path / "model", Path.replace
+    folder.mkdir()
+    (folder / "old").touch()
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == ".model-new":
+            raise OSError(errno.EACCES, "Permission denied")
+        return renamed(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", refuse)
+        with pytest.raises(OSError, match="Permission"), replacing(folder) as fresh:
+            fresh.mkdir()
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    folder.replace(tmp_path / ".model-old")  # as a kill leaves it
+    with pytest.raises(ValueError, match="half-way"), replacing(folder):
+        raise ValueError("half-way")
+    assert [path.name for path in folder.iterdir()] == ["old"]
+
+
 def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
     write_atomically(tmp_path / "report.html", b"")
     (tmp_path / "plain").write_bytes(b"")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks import headline
@@ -78,7 +79,10 @@ def test_the_table_has_a_row_for_each_region_and_a_column_for_each_model_and_cha
     assert rows[3][1] == "20" and rows[3][4] == f"{report['means']['error']['exposure']['mixed']:.4f}"
 
 
-def test_a_precision_that_is_none_here_is_refused_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_precision_that_is_none_here_is_refused_at_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headline, "best_device", lambda: torch.device("cpu"))
     for asked, words in (("float16", "needs a CUDA GPU"), ("fp8", "precision = 'fp8'")):
         with pytest.raises(SystemExit):
             headline.main(["--out", str(tmp_path), "--precision", asked])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from blurdepth import jobs
@@ -173,7 +174,8 @@ def test_weights_that_do_nothing_or_leave_nothing_are_told(
     assert said in told and ("region_weights" in told) == bool(said)
 
 
-def test_a_precision_that_the_device_does_not_have_is_refused(tmp_path: Path) -> None:
+def test_a_precision_that_the_device_does_not_have_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blurdepth.preflight.best_device", lambda: torch.device("cpu"))
     recipe = replace(load_recipe("quick"), precision="float16")
     found = preflight(filled(tmp_path, 10, 5, weather=VARIED), "v1", "bundled", recipe)
     with pytest.raises(InputError, match=r"^precision = 'float16' needs a CUDA GPU.*\. Use 'auto'\.$"):

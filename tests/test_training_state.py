@@ -98,7 +98,7 @@ def test_a_full_disk_is_named_as_such_whoever_notices_it(tmp_path: Path) -> None
 def test_half_a_checkpoint_is_removed_when_it_cannot_be_ended(tiny_model: Path, tmp_path: Path) -> None:
     estimator = load_estimator(str(tiny_model))
     with pytest.raises(StorageError, match="is full"):
-        RunFolder(tmp_path, "key").publish(estimator.model, NoProcessor(), {})
+        RunFolder(tmp_path, "key").publish(estimator.model, NoProcessor(), {"kind": estimator.kind})
     assert not (tmp_path / ".checkpoint-new").exists()
 
 
