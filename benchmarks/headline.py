@@ -281,7 +281,7 @@ def summary(measured: dict[str, list[Errors]]) -> dict[str, Any]:
 def table(report: dict[str, Any], kind: str) -> str:
     """The means and changes of one kind of error, a row for each region, in Markdown."""
     counts, means, changes = (report[name][kind] for name in ("counts", "means", "changes"))
-    names = ["scenes", *WORDS.values(), *(f"{WORDS[before]} → {WORDS[after]}" for before, after in CHANGES)]
+    head = ["", "scenes", *WORDS.values(), *(f"{WORDS[before]} → {WORDS[after]}" for before, after in CHANGES)]
     rows = []
     for region in REGIONS:
         ranges = (each[region] for each in changes.values())
@@ -293,7 +293,7 @@ def table(report: dict[str, Any], kind: str) -> str:
                 *(f"{each['percent']:+.1f} % ({each['low']:+.1f} to {each['high']:+.1f})" for each in ranges),
             ]
         )
-    return markdown_table(["", *names], rows)
+    return markdown_table(head, rows)
 
 
 def picture(questions: Sequence[Question], models: dict[str, Estimator]) -> Rgb:

@@ -222,11 +222,10 @@ def tell_kind(config: Any, kind: DepthKind) -> None:
         setattr(config, _TELLS_KIND, "metric" if kind == "depth_m" else "relative")
 
 
-def streets_learned(name: str) -> list[tuple[int, int]]:
-    """First and last seeds of the rendered streets that a model has learned from, or those that it was tuned from;
-    none of a model without notes. Raises as `read_notes` does.
-    """
-    return _streets(read_notes(name))
+def streets_learned(notes: dict[str, Any]) -> list[tuple[int, int]]:
+    """First and last seeds of the rendered streets that a model has learned from, or its base has, by its notes."""
+    found = (notes.get(origin, {}).get("streets", []) for origin in ("provenance", "base"))
+    return [(int(first), int(last)) for ranges in found for first, last in ranges]
 
 
 def _place(name: str) -> str:
@@ -243,17 +242,12 @@ def _notes(folder: Path) -> dict[str, Any]:
         return {}
     try:
         notes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        kind, _ = notes["kind"], _streets(notes)
+        kind, _ = notes["kind"], streets_learned(notes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is damaged or names no kind of depth: {_MEND}.") from error
     if kind not in get_args(DepthKind):
         raise ModelError(f"{path} names the kind {kind!r}, not one of {', '.join(get_args(DepthKind))}: {_MEND}.")
     return notes
-
-
-def _streets(notes: dict[str, Any]) -> list[tuple[int, int]]:
-    found = (notes.get(origin, {}).get("streets", []) for origin in ("provenance", "base"))
-    return [(int(first), int(last)) for ranges in found for first, last in ranges]
 
 
 def _kind(folder: Path, config: Any) -> DepthKind:

@@ -189,15 +189,15 @@ def _row(model: str, estimator: Estimator, each: list[RegionMetrics]) -> dict[st
 
 
 def _seen(workspace: Workspace, model: str, benchmark: str, groups: Sequence[str]) -> bool:
-    name = workspace.resolve_model(model)
+    notes = read_notes(workspace.resolve_model(model))
     seeds = {seed for seed in map(street_seed, groups) if seed is not None}
-    if any(first <= seed <= last for seed in seeds for first, last in streets_learned(name)):
+    if any(first <= seed <= last for seed in seeds for first, last in streets_learned(notes)):
         return True
     if not _is_version(benchmark):
         return False
     # Everybody has a v1: the list of its samples tells whose it is.
     manifest = workspace.store.versions.version(benchmark).manifest
-    return bool(read_notes(name).get("provenance", {}).get("dataset_manifest") == manifest)
+    return bool(notes.get("provenance", {}).get("dataset_manifest") == manifest)
 
 
 def _is_version(benchmark: str) -> bool:

@@ -17,7 +17,7 @@ import torch
 from blurdepth import __version__
 from blurdepth.dataset import TrainingSample
 from blurdepth.errors import BlurdepthError, InputError
-from blurdepth.estimators import Estimator, load_estimator, streets_learned
+from blurdepth.estimators import Estimator, load_estimator, read_notes, streets_learned
 from blurdepth.example_cache import ExampleCache
 from blurdepth.images import content_hash
 from blurdepth.metrics import METRICS
@@ -221,7 +221,7 @@ class _Run:
                 "base": {
                     "name": self.estimator.name,
                     "revision": self.estimator.revision,
-                    "streets": streets_learned(self.estimator.name),
+                    "streets": streets_learned(read_notes(self.estimator.name)),
                 },
                 "recipe": self.recipe.as_dict(),
                 "seed": self.recipe.seed,

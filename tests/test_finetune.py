@@ -17,7 +17,7 @@ from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
 from blurdepth.dataset import TrainingSample
 from blurdepth.errors import BlurdepthError, InputError, StorageError
-from blurdepth.estimators import NOTES, load_estimator, streets_learned
+from blurdepth.estimators import NOTES, load_estimator, read_notes, streets_learned
 from blurdepth.files import encode_array
 from blurdepth.finetune import Outcome, Progress, finetune
 from blurdepth.images import content_hash, encode_png
@@ -139,7 +139,7 @@ def test_the_checkpoint_says_how_it_was_made(base: Path, samples: list[TrainingS
     assert notes["kind"] == "affine_inverse_depth"
     assert notes["provenance"] == origin
     assert (notes["base"]["name"], notes["base"]["streets"]) == (str(own), [[7, 9]])
-    assert streets_learned(str(outcome.checkpoint)) == [(3, 4), (7, 9)]
+    assert streets_learned(read_notes(str(outcome.checkpoint))) == [(3, 4), (7, 9)]
     assert (notes["seed"], notes["recipe"]["seed"], notes["status"]) == (7, 7, "done")
     assert notes["samples"] == {"train": 4, "val": 2, "train_items": 6}
     assert notes["metrics"] == outcome.metrics
