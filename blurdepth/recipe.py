@@ -54,6 +54,8 @@ class Recipe:
         seed: of the order, the crops and the flips.
         region_weights: how much a static, a blurred and a mixed pixel count in the loss; those with 0 are left out
             wherever a prediction is laid on its target, too.
+        color_jitter: by how much brightness, contrast and saturation of the pictures that are learned from vary: each
+            is multiplied by 1 - color_jitter to 1 + color_jitter. 0 = not at all.
         freeze_encoder: only the head learns.
         micro_batch: samples that are in memory at a time; their gradients are summed until the batch is through.
             0 = the whole batch at once.
@@ -85,6 +87,7 @@ class Recipe:
     weight_decay: float
     seed: int = 0
     region_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    color_jitter: float = 0.0
     freeze_encoder: bool = False
     micro_batch: int = 0
     checkpointing: bool = False
@@ -107,8 +110,9 @@ class Recipe:
                 raise self._wrong(name, "use a number above 0")
         if not 0 <= self.lr_min <= self.lr:
             raise self._wrong("lr_min", f"use a number from 0 to lr ({self.lr})")
-        if not 0 <= self.val_share <= 0.5:
-            raise self._wrong("val_share", "use a share from 0 to 0.5")
+        for name, most in (("val_share", 0.5), ("color_jitter", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise self._wrong(name, f"use a share from 0 to {most}")
         if not 0 <= self.weight_decay < 1:
             raise self._wrong("weight_decay", "use a number from 0 up to 1")
         for name in ("gradient_weight", "warmup_steps", "micro_batch", "patience", "sharp_tolerance"):
@@ -116,6 +120,9 @@ class Recipe:
                 raise self._wrong(name, "use a number from 0")
         if not 0 <= self.seed < 2**31:
             raise self._wrong("seed", f"use a number from 0 to {2**31 - 1}")
+        self._check_lists()
+
+    def _check_lists(self) -> None:
         if len(self.crop) != 2 or any(side < MIN_CROP_PX for side in self.crop):
             raise self._wrong("crop", f"use a height and a width in whole pixels, {MIN_CROP_PX} or more")
         weights = self.region_weights

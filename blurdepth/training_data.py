@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from blurdepth.dataset import TrainingSample
@@ -103,7 +104,7 @@ def read_example(item: Item) -> Example:
 
 
 class TrainingSet:
-    """Batches in an order, with crops and flips, that follow from (seed, epoch, index) alone.
+    """Batches in an order, with crops, flips and colours, that follow from (seed, epoch, index) alone.
 
     So a run that is stopped and resumed sees the same data as one that isn't.
 
@@ -176,10 +177,30 @@ class TrainingSet:
         if random.random() < 0.5:
             columns = slice(left + width - 1, left - 1 if left else None, -1)
         window = (slice(top, top + height), columns)
-        return Example(example.rgb[window], example.inverse_depth[window], example.regions[window])
+        rgb = jitter_colors(example.rgb[window], self._recipe.color_jitter, random)
+        return Example(rgb, example.inverse_depth[window], example.regions[window])
 
     def _resized(self, index: int) -> Example:
         return self._cache.get(index, lambda: cover(read_example(self._items[index]), self._recipe.crop))
+
+
+def jitter_colors(rgb: Rgb, strength: float, random: np.random.Generator) -> Rgb:
+    """The picture with another brightness, contrast and saturation, one after the other in any order.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        strength: in [0, 1]; each is multiplied by 1 - strength to 1 + strength. With 0 the picture stays as it is.
+        random: each call takes the same number of values from it, unless `strength` is 0.
+
+    Source: Howard, "Some Improvements on Deep Convolutional Neural Network Based Image Classification" (2013).
+    """
+    if strength == 0:
+        return rgb
+    changes = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    picture = Image.fromarray(np.ascontiguousarray(rgb))
+    for which in random.permutation(len(changes)):
+        picture = changes[which](picture).enhance(random.uniform(1 - strength, 1 + strength))
+    return np.asarray(picture)
 
 
 def cover(example: Example, crop: tuple[int, int]) -> Example:

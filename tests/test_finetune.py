@@ -220,7 +220,7 @@ def test_a_run_that_version_0_3_stopped_is_gone_on_with(
         notes = file.metadata()
     del notes["scaler"]
     later = {"region_weights", "freeze_encoder", "micro_batch", "checkpointing", "precision"}
-    later |= {"best_by", "patience", "sharp_tolerance"}
+    later |= {"color_jitter", "best_by", "patience", "sharp_tolerance"}
     asked = {name: value for name, value in recipe().as_dict().items() if name not in later}
     rows = [[sample.id, sample.frame_id, sample.split] for sample in samples]
     notes["key"] = content_hash(json.dumps([load_estimator(str(base)).revision, asked, rows]).encode())

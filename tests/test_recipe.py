@@ -42,6 +42,7 @@ def test_every_preset_loads_falls_and_survives_json(preset: str) -> None:
         ("include_sharp", 1, "use true or false"),
         ("val_share", 0.9, "from 0 to 0.5"),
         ("weight_decay", -1, "weight_decay"),
+        ("color_jitter", 1.5, "share from 0 to 1"),
         ("warmup_steps", 2.5, "use a whole number"),
         ("gradient_weight", -1.0, "gradient_weight = -1.0"),
         ("seed", -1, "seed = -1: use a number from 0"),

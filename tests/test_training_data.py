@@ -1,4 +1,4 @@
-"""What a training step sees: order, crops, flips and sizes."""
+"""What a training step sees: order, crops, flips, colours and sizes."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from blurdepth.dataset import TrainingSample
 from blurdepth.errors import InputError
 from blurdepth.files import encode_array
 from blurdepth.images import encode_png
-from blurdepth.training_data import Item, TrainingSet, cover, read_example
+from blurdepth.training_data import Item, TrainingSet, cover, jitter_colors, read_example
 from tests.test_finetune import HEIGHT, WIDTH, recipe, write_sample
 
 
@@ -43,6 +43,25 @@ def test_image_and_target_are_cropped_and_flipped_alike(samples: list[TrainingSa
         apart = (brightness - batch.inverse_depth).abs()[inside]
         assert apart.median() < 0.01
         assert not (batch.weight > 0).all()
+
+
+def test_colours_vary_within_their_share_and_nothing_else_does(samples: list[TrainingSample]) -> None:
+    items = [Item(sample.id, sample.image, sample.target, sample.regions) for sample in samples]
+    plain, varied = (
+        TrainingSet(items, recipe(color_jitter=strength), [0.0] * 3, [1.0] * 3).batch(1, 0) for strength in (0.0, 0.4)
+    )
+    assert torch.equal(plain.inverse_depth, varied.inverse_depth) and torch.equal(plain.weight, varied.weight)
+    assert all(not torch.equal(*pair) for pair in zip(plain.pixel_values, varied.pixel_values, strict=True))
+
+    grey = np.full((4, 4, 3), 100, np.uint8)  # has neither contrast nor colour: brightness is all that changes
+    random = np.random.default_rng(0)
+    levels = [jitter_colors(grey, 0.4, random)[0, 0, 0] for _ in range(200)]
+    assert 60 <= min(levels) < 65 and 135 < max(levels) <= 140
+
+    rgb = np.zeros((2, 2, 3), np.uint8)
+    rgb[0], rgb[1] = (120, 80, 80), (80, 80, 80)
+    apart = np.array([np.subtract(*jitter_colors(rgb, 0.4, random)[:, 0, 0].astype(int)) for _ in range(200)])
+    assert apart.min() < 30 and apart.max() > 60  # 40 before: contrast and saturation vary it, too
 
 
 def test_a_pixel_weighs_what_the_recipe_says_of_its_region(samples: list[TrainingSample], tmp_path: Path) -> None:
