@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from blurdepth.images import encode_png
 from tests.conftest import sliding_pictures
@@ -189,6 +189,27 @@ def test_a_turn_outlives_an_answer_that_was_asked_before_it(app: App, page: Page
     page.unroute_all()
     page.wait_for_timeout(1_000)  # the answer comes over a stream that leaves nothing to wait for
     expect(chips).to_contain_text("fog 0.8")
+
+
+@pytest.mark.browser
+def test_an_answer_that_other_words_have_overtaken_changes_nothing(app: App, page: Page) -> None:
+    late: list[Route] = []
+
+    def is_the_pages_return(request: Request) -> bool:
+        data = (request.post_data_json or {}).get("data", []) if "queue/join" in request.url else []
+        return len(data) == 4 and isinstance(data[0], dict) and data[3].startswith("{")
+
+    page.route(
+        "**/queue/join*", lambda route: late.append(route) if is_the_pages_return(route.request) else route.continue_()
+    )
+    with page.expect_request(is_the_pages_return):
+        page.goto(app.url)
+    write(page, "dense fog, trams speeding past", "fog 0.9")
+    with page.expect_response("**/queue/join*"):
+        late[0].continue_()
+    page.unroute_all()
+    page.wait_for_timeout(1_000)  # the answer comes over a stream that leaves nothing to wait for
+    expect(page.locator("#reading .bd-chips")).to_contain_text("fog 0.9")
 
 
 @pytest.mark.browser

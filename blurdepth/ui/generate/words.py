@@ -33,7 +33,9 @@ class Words:
             )
             self.dice = gr.Button("Surprise me", size="sm", scale=1, min_width=110)
         self.prompt = gr.Textbox(first.prompt, label="Prompt", lines=2, elem_id="prompt")
-        self.negative = gr.Textbox(first.negative, label="Negative prompt: what should not be seen", lines=1)
+        self.negative = gr.Textbox(
+            first.negative, label="Negative prompt: what should not be seen", lines=1, elem_id="negative"
+        )
         self.reading = condition_chips(first.prompt, first.negative)
         self._lay_out_book(first.name)
         self._connect()

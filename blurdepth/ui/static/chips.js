@@ -102,13 +102,18 @@ const turn = (name, value) => {
   });
 };
 
-// Of the same words Python gives back what it was sent, what the browser remembers, or what the words say: all of that is
-// older than what was turned by hand.
+// Answers may overtake each other, so one is taken for the words that stand in the boxes only: where others stand there by
+// now, their own answer has come or is on its way. Of the same words Python gives back what it was sent, what the browser
+// remembers, or what the words say: all of that is older than what was turned by hand.
+const plain = (text) => (text ?? '').replace(/\s+/g, ' ').trim();
+const isWritten = (words, box) => plain(words) === plain(document.querySelector(`${box} textarea, ${box} input`)?.value);
+
 const take = () => {
   const came = state();
+  const isOvertaken = !isWritten(came.prompt, '#prompt') || !isWritten(came.negative, '#negative');
   const sameWords = came.prompt === drawn.prompt && came.negative === drawn.negative;
-  byHand &&= sameWords;
-  if (byHand || sameWords && drawn.changed) props.value = JSON.stringify(drawn);
+  if (!isOvertaken) byHand &&= sameWords;
+  if (isOvertaken || byHand || sameWords && drawn.changed) props.value = JSON.stringify(drawn);
   else draw();
 };
 
