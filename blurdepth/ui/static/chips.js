@@ -102,18 +102,19 @@ const turn = (name, value) => {
   });
 };
 
-// Answers may overtake each other, so one is taken for the words that stand in the boxes only: where others stand there by
-// now, their own answer has come or is on its way. Of the same words Python gives back what it was sent, what the browser
-// remembers, or what the words say: all of that is older than what was turned by hand.
+// Answers may overtake each other: what is shown for the words that stand in the boxes isn't replaced by that for others.
+// Of the same words Python gives back what it was sent, what the browser remembers, or what the words say: all of that is
+// older than what was turned by hand.
 const plain = (text) => (text ?? '').replace(/\s+/g, ' ').trim();
-const isWritten = (words, box) => plain(words) === plain(document.querySelector(`${box} textarea, ${box} input`)?.value);
+const stands = (words, box) => plain(words) === plain(document.querySelector(`${box} textarea, ${box} input`)?.value);
+const isCurrent = ({prompt, negative}) => stands(prompt, '#prompt') && stands(negative, '#negative');
 
 const take = () => {
   const came = state();
-  const isOvertaken = !isWritten(came.prompt, '#prompt') || !isWritten(came.negative, '#negative');
+  const isLate = isCurrent(drawn) && !isCurrent(came);
   const sameWords = came.prompt === drawn.prompt && came.negative === drawn.negative;
-  if (!isOvertaken) byHand &&= sameWords;
-  if (isOvertaken || byHand || sameWords && drawn.changed) props.value = JSON.stringify(drawn);
+  if (!isLate) byHand &&= sameWords;
+  if (isLate || byHand || sameWords && drawn.changed) props.value = JSON.stringify(drawn);
   else draw();
 };
 
