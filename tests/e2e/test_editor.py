@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,6 +65,12 @@ def write(page: Page, prompt: str, understood: str) -> None:
     expect(chips.locator("button").first).to_be_visible()
     page.locator("#prompt textarea").fill(prompt)
     expect(chips).to_contain_text(understood)
+
+
+def sent(request: Request) -> list[Any]:
+    """The values that an event of the page sends to its function."""
+    values: list[Any] = (request.post_data_json or {}).get("data", [])
+    return values
 
 
 def until_kept(page: Page, prompt: str, understood: str) -> None:
@@ -170,7 +177,7 @@ def test_a_turn_outlives_an_answer_that_was_asked_before_it(app: App, page: Page
     readings: list[Route] = []
 
     def hold_readings(route: Route) -> None:
-        data = (route.request.post_data_json or {}).get("data", [])
+        data = sent(route.request)
         if len(data) == 3 and data[0] == prompt:
             readings.append(route)
         else:
@@ -196,7 +203,7 @@ def test_an_answer_that_other_words_have_overtaken_changes_nothing(app: App, pag
     late: list[Route] = []
 
     def is_the_pages_return(request: Request) -> bool:
-        data = (request.post_data_json or {}).get("data", []) if "queue/join" in request.url else []
+        data = sent(request) if "queue/join" in request.url else []
         return len(data) == 4 and isinstance(data[0], dict) and data[3].startswith("{")
 
     page.route(

@@ -113,7 +113,7 @@ const take = () => {
   const came = state();
   const isLate = isCurrent(drawn) && !isCurrent(came);
   const sameWords = came.prompt === drawn.prompt && came.negative === drawn.negative;
-  if (!isLate) byHand &&= sameWords;
+  byHand &&= isLate || sameWords;
   if (isLate || byHand || sameWords && drawn.changed) props.value = JSON.stringify(drawn);
   else draw();
 };
