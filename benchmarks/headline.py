@@ -30,11 +30,15 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -58,7 +62,7 @@ from blurdepth.benchmark import (
 )
 from blurdepth.dataset import Split, TrainingSample
 from blurdepth.depth import MIXED, Map, Mask, fit_affine
-from blurdepth.errors import InputError
+from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.estimators import Estimator, load_estimator
 from blurdepth.exposure.result import regions
 from blurdepth.files import encode_array, write_atomically
@@ -175,10 +179,11 @@ def _sample(folder: Path, split: Split) -> TrainingSample:
 
 
 class Told:
-    """Shows a fine-tune as a bar; never stops it, as the keyboard does."""
+    """Shows a fine-tune as a bar, each target's in a line of its own; never stops it, as the keyboard does."""
 
-    def __init__(self, name: str) -> None:
-        self._bar = tqdm(desc=name, unit="step", disable=None)
+    def __init__(self, name: str, target: Target) -> None:
+        line = [*TARGETS.values()].index(target)
+        self._bar = tqdm(desc=name, unit="step", position=line, leave=None, disable=None)
 
     def report(self, progress: Progress) -> None:
         """Move the bar."""
@@ -199,9 +204,71 @@ def tune(base: str, samples: Sequence[TrainingSample], recipe: Recipe, out: Path
         "streets": [[seeds[0], seeds[-1]] for seeds in learned],
         "held_out_streets": [[seeds[0], seeds[-1]] for seeds in held_out],
     }
-    outcome = finetune(base, samples, recipe, out, Told(out.name), provenance=provenance)
+    outcome = finetune(base, samples, recipe, out, Told(out.name, recipe.target), provenance=provenance)
     assert outcome.checkpoint is not None
     return outcome.checkpoint
+
+
+def tune_all(
+    base: str, samples: Sequence[TrainingSample], recipe: Recipe, out: Path, seeds: int
+) -> dict[str, list[Path]]:
+    """Fine-tune towards each target with each seed; folders of the checkpoints by target.
+
+    Raises:
+        BlurdepthError: see `finetune`, or a process failed and has told on standard error why.
+    """
+    asked = {name: replace(recipe, target=target) for name, target in TARGETS.items()}
+    if best_device().type == "cpu" and core_count() >= len(TARGETS):
+        _tune_side_by_side(base, samples, asked, out, seeds)
+    # Seed by seed, so that a stopped proof has pairs. What is done already is only looked up.
+    folders: dict[str, list[Path]] = {name: [] for name in TARGETS}
+    for seed, name in itertools.product(range(seeds), TARGETS):
+        folders[name].append(tune(base, samples, replace(asked[name], seed=seed), out / f"{name}_{seed}"))
+    return folders
+
+
+def _tune_side_by_side(
+    base: str, samples: Sequence[TrainingSample], asked: dict[str, Recipe], out: Path, seeds: int
+) -> None:
+    """A process for each target, with its share of the cores. On two cores that takes two thirds of the time: a step of
+    such a small model can't keep both of them busy.
+    """
+    # Not copies of this process: torch's threads don't live on in one.
+    spawn = get_context("spawn")
+    workers = [
+        spawn.Process(target=_tune_seeds, args=(base, samples, recipe, out, name, seeds), daemon=True)
+        for name, recipe in asked.items()
+    ]
+    for each in workers:
+        each.start()
+    try:
+        while running := [each for each in workers if each.exitcode is None]:
+            wait([each.sentinel for each in running])
+            if any(each.exitcode for each in workers):
+                raise BlurdepthError("A fine-tune failed, see above: mend that and start again, it goes on from there.")
+    finally:
+        for each in workers:
+            each.kill()
+            each.join()
+
+
+def _tune_seeds(base: str, samples: Sequence[TrainingSample], recipe: Recipe, out: Path, name: str, seeds: int) -> None:
+    """All of a process's work."""
+    import torch
+
+    # One that is killed can't end its processes, and started again, it needs their folders.
+    Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(core_count() // len(TARGETS))
+    os.environ["LOCAL_WORLD_SIZE"] = str(len(TARGETS))  # they share the memory, too, see `ExampleCache`
+    for seed in range(seeds):
+        tune(base, samples, replace(recipe, seed=seed), out / f"{name}_{seed}")
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def measure(estimator: Estimator, questions: Sequence[Question]) -> Errors:
@@ -347,11 +414,7 @@ def prove(out: Path, benchmark: Path, base: str, recipe: Recipe, seeds: int) -> 
     """Fine-tune, measure, draw; the report, which is also written into the folder."""
     # The manifest is another whenever streets are.
     samples = write_samples(benchmark, out / f"samples-{content_hash(MANIFEST.read_bytes())[:12]}")
-    # Seed by seed, so that a stopped proof has pairs.
-    folders: dict[str, list[Path]] = {name: [] for name in TARGETS}
-    for seed, name in itertools.product(range(seeds), TARGETS):
-        asked = replace(recipe, target=TARGETS[name], seed=seed)
-        folders[name].append(tune(base, samples, asked, out / f"{name}_{seed}"))
+    folders = tune_all(base, samples, recipe, out, seeds)
     questions = [ask(scene) for scene in read_benchmark(benchmark, "test")]
     models = {"base": [load_estimator(base)]}
     models |= {name: [load_estimator(str(each)) for each in found] for name, found in folders.items()}

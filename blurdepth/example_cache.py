@@ -95,5 +95,5 @@ class ExampleCache:
 def _free_memory_share() -> int:
     import psutil
 
-    # Processes that torch or accelerate has started together on this machine share its memory.
+    # Processes that were started together on this machine, as by torch or accelerate, share its memory.
     return int(psutil.virtual_memory().available * MEMORY_SHARE / int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

@@ -1,18 +1,28 @@
 """The figures of the proof: paired changes with their ranges, and tables."""
 
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
 
 from benchmarks import headline
-from benchmarks.headline import KINDS, REGIONS, change, summary, table
+from benchmarks.headline import KINDS, REGIONS, TARGETS, change, summary, table
 from blurdepth import benchmark
 from blurdepth.benchmark import SPLITS
+from blurdepth.errors import BlurdepthError
 from blurdepth.scenes import render_scene
+from tests.test_architecture import ROOT
+from tests.test_finetune import recipe, write_sample
 
 
 @pytest.mark.parametrize(("seed_spread", "scene_spread"), [(0.1, 0.02), (0.02, 0.3), (0.05, 0.15)])
@@ -102,16 +112,54 @@ def test_two_steps_of_it_run_on_a_tiny_model_once(
     monkeypatch.setattr(headline, "WIDTH", 160)
     monkeypatch.setattr(headline, "HEIGHT", 64)
     monkeypatch.setattr(headline, "MORE_STREETS", range(4_000_000, 4_000_002))
-    recipe = replace(headline.RECIPE, epochs=1, batch=2, warmup_steps=0)
-    report = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), recipe, seeds=1)
+    short = replace(headline.RECIPE, epochs=1, batch=2, warmup_steps=0)
+    report = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), short, seeds=1)
     assert report["scenes"] == 2 and set(report["means"]["error"]) == {"base", "paper", "exposure"}
     assert report["means"]["error"]["paper"]["all"] != report["means"]["error"]["exposure"]["all"]
     with Image.open(tmp_path / headline.PICTURE) as shown:
         assert shown.size[0] > 2 * 160 and shown.size[1] > 5 * 64
     written = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*_0/**/*.safetensors"))]
-    again = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), recipe, seeds=1)
+    again = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), short, seeds=1)
     assert again["means"] == report["means"]
     assert written == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*_0/**/*.safetensors"))] != []
+
+
+def test_fine_tunes_end_with_a_proof_that_is_killed(tiny_model: Path, tmp_path: Path) -> None:
+    samples = [write_sample(tmp_path, frame, 0) for frame in range(3)]
+    asked = str(tiny_model), samples, recipe(epochs=10_000, include_sharp=False), tmp_path, 1
+    (tmp_path / "asked").write_bytes(pickle.dumps(asked))
+    code = "import pickle, sys; from benchmarks import headline; "
+    code += "headline.tune_all(*pickle.load(open(sys.argv[1], 'rb')))"
+    on_cpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    proof = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "asked")], cwd=ROOT, env=on_cpu)
+    try:
+        states, deadline = [tmp_path / f"{name}_0" / "state.safetensors" for name in TARGETS], time.monotonic() + 240
+        while not all(state.exists() for state in states):
+            assert proof.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        helpers = psutil.Process(proof.pid).children(recursive=True)
+        assert len(helpers) >= len(states)
+    finally:
+        proof.kill()
+        proof.wait()
+    _, left = psutil.wait_procs(helpers, timeout=60)
+    # Where nobody waits for orphans, one that has ended stays in the list of processes.
+    working = [each for each in left if each.status() != psutil.STATUS_ZOMBIE]
+    for each in working:
+        each.kill()
+    assert not working
+
+
+def test_a_fine_tune_that_fails_ends_the_other_at_once(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(headline, "best_device", lambda: torch.device("cpu"))
+    samples = [write_sample(tmp_path, frame, 0) for frame in range(3)]
+    samples[0].target.write_bytes(b"damaged")  # which is learned towards by one of the two
+    with pytest.raises(BlurdepthError, match="A fine-tune failed, see above"):
+        headline.tune_all(str(tiny_model), samples, recipe(epochs=10_000, include_sharp=False), tmp_path, 1)
+    assert str(samples[0].target) in capfd.readouterr().err
+    assert not multiprocessing.active_children()
 
 
 def test_blurred_frames_are_held_against_the_exposure_and_against_its_middle() -> None:
