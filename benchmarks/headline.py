@@ -30,26 +30,22 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Thread
 from typing import Any, cast, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy.stats import t
 from tqdm import tqdm
 
 # So that it runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.paired import Floats, change
+from benchmarks.side_by_side import run_side_by_side
 from blurdepth.benchmark import (
     HEIGHT,
     MANIFEST,
@@ -62,7 +58,7 @@ from blurdepth.benchmark import (
 )
 from blurdepth.dataset import Split, TrainingSample
 from blurdepth.depth import MIXED, Map, Mask, fit_affine
-from blurdepth.errors import BlurdepthError, InputError
+from blurdepth.errors import InputError
 from blurdepth.estimators import Estimator, load_estimator
 from blurdepth.exposure.result import regions
 from blurdepth.files import encode_array, write_atomically
@@ -104,7 +100,6 @@ PICTURE, REPORT = "headline.jpg", "headline.json"
 """Files of the outcome."""
 _GAP_PX = 8
 
-Floats = NDArray[np.float64]
 Errors = dict[str, dict[str, Floats]]
 """By kind and region: (scenes,), NaN where a scene has none of it."""
 
@@ -219,7 +214,8 @@ def tune_all(
     """
     asked = {name: replace(recipe, target=target) for name, target in TARGETS.items()}
     if best_device().type == "cpu" and core_count() >= len(TARGETS):
-        _tune_side_by_side(base, samples, asked, out, seeds)
+        # On two cores that takes two thirds of the time: a step of such a small model can't keep both of them busy.
+        run_side_by_side(_tune_seeds, [(base, samples, each, out, name, seeds) for name, each in asked.items()])
     # Seed by seed, so that a stopped proof has pairs. What is done already is only looked up.
     folders: dict[str, list[Path]] = {name: [] for name in TARGETS}
     for seed, name in itertools.product(range(seeds), TARGETS):
@@ -227,48 +223,9 @@ def tune_all(
     return folders
 
 
-def _tune_side_by_side(
-    base: str, samples: Sequence[TrainingSample], asked: dict[str, Recipe], out: Path, seeds: int
-) -> None:
-    """A process for each target, with its share of the cores. On two cores that takes two thirds of the time: a step of
-    such a small model can't keep both of them busy.
-    """
-    # Not copies of this process: torch's threads don't live on in one.
-    spawn = get_context("spawn")
-    workers = [
-        spawn.Process(target=_tune_seeds, args=(base, samples, recipe, out, name, seeds), daemon=True)
-        for name, recipe in asked.items()
-    ]
-    for each in workers:
-        each.start()
-    try:
-        while running := [each for each in workers if each.exitcode is None]:
-            wait([each.sentinel for each in running])
-            if any(each.exitcode for each in workers):
-                raise BlurdepthError("A fine-tune failed, see above: mend that and start again, it goes on from there.")
-    finally:
-        for each in workers:
-            each.kill()
-            each.join()
-
-
 def _tune_seeds(base: str, samples: Sequence[TrainingSample], recipe: Recipe, out: Path, name: str, seeds: int) -> None:
-    """All of a process's work."""
-    import torch
-
-    # One that is killed can't end its processes, and started again, it needs their folders.
-    Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(core_count() // len(TARGETS))
-    os.environ["LOCAL_WORLD_SIZE"] = str(len(TARGETS))  # they share the memory, too, see `ExampleCache`
     for seed in range(seeds):
         tune(base, samples, replace(recipe, seed=seed), out / f"{name}_{seed}")
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def measure(estimator: Estimator, questions: Sequence[Question]) -> Errors:
@@ -295,28 +252,6 @@ def _measure(estimator: Estimator, question: Question) -> dict[str, dict[str, fl
         "mid_error": errors(question.inverse_depth),
         "abs_rel": {**{name: each["abs_rel"] for name, each in of_blurred.items()}, "sharp": of_sharp},
     }
-
-
-def change(before: Floats, after: Floats) -> dict[str, float]:
-    """By how many percent a mean error changes, with its 95 % range.
-
-    The ratio of the means is taken as linear in the errors (delta method). Scenes and seeds each give a range of its
-    mean by Student's t; the two are combined by the root of the sum of their squares.
-
-    Args:
-        before: (seeds, scenes); a base has one row.
-        after: (seeds, scenes) of the same scenes, and of the same seeds unless `before` is of the base.
-    """
-    seen = ~np.isnan(before).any(axis=0) & ~np.isnan(after).any(axis=0)
-    before, after = np.broadcast_to(before, after.shape)[:, seen], after[:, seen]
-    ratio = after.mean() / before.mean()
-    parts = (after - ratio * before) / before.mean()
-    # One seed tells nothing of what another would have given, one scene nothing of scenes.
-    groups = [each for each in (parts.mean(axis=0), parts.mean(axis=1)) if len(each) > 1]
-    halves = [t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)) for each in groups]
-    half = np.linalg.norm(halves) if halves else np.nan
-    percent, low, high = (float(100 * (ratio - 1 + step)) for step in (0, -half, half))
-    return {"percent": percent, "low": low, "high": high}
 
 
 def summary(measured: dict[str, list[Errors]]) -> dict[str, Any]:
@@ -410,10 +345,16 @@ def prepare(benchmark: Path) -> None:
         check_benchmark(benchmark, split)
 
 
-def prove(out: Path, benchmark: Path, base: str, recipe: Recipe, seeds: int) -> dict[str, Any]:
-    """Fine-tune, measure, draw; the report, which is also written into the folder."""
+def prove(out: Path, streets: Path, benchmark: Path, base: str, recipe: Recipe, seeds: int) -> dict[str, Any]:
+    """Fine-tune, measure, draw; the report, which is also written into the folder.
+
+    Args:
+        out: folder of the fine-tunes and the report.
+        streets: folder of the streets to learn from; all proofs may have the same.
+        benchmark, base, recipe, seeds: see `prepare` and `tune_all`.
+    """
     # The manifest is another whenever streets are.
-    samples = write_samples(benchmark, out / f"samples-{content_hash(MANIFEST.read_bytes())[:12]}")
+    samples = write_samples(benchmark, streets / f"samples-{content_hash(MANIFEST.read_bytes())[:12]}")
     folders = tune_all(base, samples, recipe, out, seeds)
     questions = [ask(scene) for scene in read_benchmark(benchmark, "test")]
     models = {"base": [load_estimator(base)]}
@@ -446,7 +387,7 @@ def main(arguments: list[str] | None = None) -> int:
     benchmark = options.benchmark or options.out / "benchmark"
     prepare(benchmark)
     recipe = replace(RECIPE, precision=options.precision)
-    report = prove(options.out, benchmark, options.base, recipe, options.seeds)
+    report = prove(options.out, options.out, benchmark, options.base, recipe, options.seeds)
     if options.json:
         print(json.dumps(report))
         return 0

@@ -73,7 +73,7 @@ def prove(cache: Path, precision: Precision, real: Path | None) -> None:
     benchmark = cache / f"benchmark-{content_hash(MANIFEST.read_bytes())[:12]}"
     out = cache / f"proof-{_key(asked, benchmark.name)}"
     headline.prepare(benchmark)
-    report = headline.prove(out, benchmark, BUNDLED, asked, SEEDS)
+    report = headline.prove(out, cache, benchmark, BUNDLED, asked, SEEDS)
     tuned = out / "exposure_0" / "checkpoint"
     if real is not None:
         report["photographs"] = on_photographs({BUNDLED: SHIPPED[BUNDLED], TUNED: tuned}, real)

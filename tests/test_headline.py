@@ -113,13 +113,13 @@ def test_two_steps_of_it_run_on_a_tiny_model_once(
     monkeypatch.setattr(headline, "HEIGHT", 64)
     monkeypatch.setattr(headline, "MORE_STREETS", range(4_000_000, 4_000_002))
     short = replace(headline.RECIPE, epochs=1, batch=2, warmup_steps=0)
-    report = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), short, seeds=1)
+    report = headline.prove(tmp_path, tmp_path, tmp_path / "benchmark", str(tiny_model), short, seeds=1)
     assert report["scenes"] == 2 and set(report["means"]["error"]) == {"base", "paper", "exposure"}
     assert report["means"]["error"]["paper"]["all"] != report["means"]["error"]["exposure"]["all"]
     with Image.open(tmp_path / headline.PICTURE) as shown:
         assert shown.size[0] > 2 * 160 and shown.size[1] > 5 * 64
     written = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*_0/**/*.safetensors"))]
-    again = headline.prove(tmp_path, tmp_path / "benchmark", str(tiny_model), short, seeds=1)
+    again = headline.prove(tmp_path, tmp_path, tmp_path / "benchmark", str(tiny_model), short, seeds=1)
     assert again["means"] == report["means"]
     assert written == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*_0/**/*.safetensors"))] != []
 

@@ -1,0 +1,56 @@
+"""Fine-tunes in processes of their own, which end with the one that wants them, and with each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
+from typing import Any
+
+from blurdepth.errors import BlurdepthError
+from blurdepth.pretrained import core_count
+
+
+def run_side_by_side(work: Callable[..., object], each_with: Sequence[tuple[Any, ...]]) -> None:
+    """Call a function with each of several lists of arguments at once, in processes that share cores and memory.
+
+    Args:
+        work: a function of a module; what it returns is lost.
+        each_with: the arguments of each call.
+
+    Raises:
+        BlurdepthError: one failed, and has told on standard error why; the others are ended.
+    """
+    # Not copies of this process: torch's threads don't live on in one.
+    spawn, count = get_context("spawn"), len(each_with)
+    workers = [spawn.Process(target=_work, args=(count, work, *given), daemon=True) for given in each_with]
+    for each in workers:
+        each.start()
+    try:
+        while running := [each for each in workers if each.exitcode is None]:
+            wait([each.sentinel for each in running])
+            if any(each.exitcode for each in workers):
+                raise BlurdepthError("A fine-tune failed, see above: mend that and start again, it goes on from there.")
+    finally:
+        for each in workers:
+            each.kill()
+            each.join()
+
+
+def _work(count: int, work: Callable[..., object], *given: Any) -> None:
+    import torch
+
+    # A parent that is killed can't end its processes, and started again, it needs their folders.
+    Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(max(core_count() // count, 1))
+    os.environ["LOCAL_WORLD_SIZE"] = str(count)  # of what shares the memory, see `ExampleCache`
+    work(*given)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
