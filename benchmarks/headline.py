@@ -176,8 +176,7 @@ def _sample(folder: Path, split: Split) -> TrainingSample:
 class Told:
     """Shows a fine-tune as a bar, each target's in a line of its own; never stops it, as the keyboard does."""
 
-    def __init__(self, name: str, target: Target) -> None:
-        line = [*TARGETS.values()].index(target)
+    def __init__(self, name: str, line: int) -> None:
         self._bar = tqdm(desc=name, unit="step", position=line, leave=None, disable=None)
 
     def report(self, progress: Progress) -> None:
@@ -191,15 +190,17 @@ class Told:
         return False
 
 
-def tune(base: str, samples: Sequence[TrainingSample], recipe: Recipe, out: Path) -> Path:
-    """Fine-tune the base in a folder whose name tells of target and seed; the folder of the checkpoint."""
+def tune(base: str, samples: Sequence[TrainingSample], recipe: Recipe, out: Path, name: str, seed: int) -> Path:
+    """Fine-tune towards one of the `TARGETS` with one seed, in a folder named by both; that of the checkpoint."""
+    asked, folder = replace(recipe, target=TARGETS[name], seed=seed), out / f"{name}_{seed}"
     learned, held_out = (SPLITS["train"], MORE_STREETS), (SPLITS["val"],)
     provenance = {
         "base": base,
         "streets": [[seeds[0], seeds[-1]] for seeds in learned],
         "held_out_streets": [[seeds[0], seeds[-1]] for seeds in held_out],
     }
-    outcome = finetune(base, samples, recipe, out, Told(out.name, recipe.target), provenance=provenance)
+    told = Told(folder.name, line=[*TARGETS].index(name))
+    outcome = finetune(base, samples, asked, folder, told, provenance=provenance)
     assert outcome.checkpoint is not None
     return outcome.checkpoint
 
@@ -212,20 +213,19 @@ def tune_all(
     Raises:
         BlurdepthError: see `finetune`, or a process failed and has told on standard error why.
     """
-    asked = {name: replace(recipe, target=target) for name, target in TARGETS.items()}
     if best_device().type == "cpu" and core_count() >= len(TARGETS):
         # On two cores that takes two thirds of the time: a step of such a small model can't keep both of them busy.
-        run_side_by_side(_tune_seeds, [(base, samples, each, out, name, seeds) for name, each in asked.items()])
+        run_side_by_side(_tune_seeds, [(base, samples, recipe, out, name, seeds) for name in TARGETS])
     # Seed by seed, so that a stopped proof has pairs. What is done already is only looked up.
     folders: dict[str, list[Path]] = {name: [] for name in TARGETS}
     for seed, name in itertools.product(range(seeds), TARGETS):
-        folders[name].append(tune(base, samples, replace(asked[name], seed=seed), out / f"{name}_{seed}"))
+        folders[name].append(tune(base, samples, recipe, out, name, seed))
     return folders
 
 
 def _tune_seeds(base: str, samples: Sequence[TrainingSample], recipe: Recipe, out: Path, name: str, seeds: int) -> None:
     for seed in range(seeds):
-        tune(base, samples, replace(recipe, seed=seed), out / f"{name}_{seed}")
+        tune(base, samples, recipe, out, name, seed)
 
 
 def measure(estimator: Estimator, questions: Sequence[Question]) -> Errors:

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from benchmarks import headline
-from benchmarks.headline import KINDS, REGIONS, TARGETS, change, summary, table
+from benchmarks.headline import KINDS, REGIONS, TARGETS, summary, table
+from benchmarks.paired import change
 from blurdepth import benchmark
 from blurdepth.benchmark import SPLITS
 from blurdepth.errors import BlurdepthError
