@@ -23,7 +23,7 @@ MIN_CROP_PX = 14
 
 Target = Literal["mean_inverse_depth", "mid_exposure"]
 Loss = Literal["ssi+gradient", "silog"]
-Optimizer = Literal["adam", "adamw"]
+Optimizer = Literal["adam", "adamw", "muon"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -37,7 +37,7 @@ class Recipe:
             frame's at mid exposure.
         loss: "ssi+gradient" (scale-and-shift-invariant L1 and gradient matching) or "silog".
         gradient_weight: of gradient matching beside SSI; without effect on "silog".
-        optimizer: "adam" or "adamw".
+        optimizer: "adam", "adamw" or "muon" (see `Muon`).
         epochs: passes over the training samples.
         lr, lr_min: learning rate of the encoder at the first step and after the last.
         head_lr_factor: all else than the encoder learns that many times faster.

@@ -11,12 +11,18 @@ from torch import Tensor, nn
 from blurdepth.depth import DepthKind
 from blurdepth.errors import InputError
 from blurdepth.losses import Total, alone, silog_loss, ssi_gradient_loss
+from blurdepth.muon import Muon
 from blurdepth.processes import Processes
-from blurdepth.recipe import Recipe
+from blurdepth.recipe import Optimizer, Recipe
 from blurdepth.training_data import Batch
 
 _BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16")
 """Sets of instructions with arithmetic in it, of Intel, AMD and ARM."""
+OPTIMIZERS: dict[Optimizer, type[torch.optim.Adam]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "muon": Muon,
+}
 
 
 class Trainer:
@@ -40,8 +46,7 @@ class Trainer:
             raise InputError(
                 f"{type(model).__name__} is all encoder: with freeze_encoder nothing learns, leave it out."
             )
-        optimizer = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-        self.optimizer = optimizer(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.optimizer = OPTIMIZERS[recipe.optimizer](groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
         # What is tiny in float16 becomes 0 unless it is scaled up; the other precisions don't need it.
         self.scaler = torch.amp.GradScaler(model.device.type, enabled=self._precision == torch.float16)
 

@@ -23,7 +23,7 @@ ORDER = [
     ["pretrained", "generators", "scenes"],
     ["estimators", "segmenters", "diffusion", "benchmark"],
     ["setups"],
-    ["store", "dataset", "losses", "processes", "example_cache"],
+    ["store", "dataset", "losses", "muon", "processes", "example_cache"],
     ["recipe", "trackers", "model_card"],
     ["training_data", "training_cost"],
     ["training_step", "validation"],

@@ -3,7 +3,9 @@
 import errno
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,13 +17,14 @@ from blurdepth.estimators import load_estimator
 from blurdepth.images import content_hash
 from blurdepth.processes import Processes
 from blurdepth.recipe import load_recipe
+from blurdepth.training_data import Batch
 from blurdepth.training_state import Position, RunFolder, _storage_error
 from blurdepth.training_step import Trainer
 
 
-def trainer(base: Path) -> Trainer:
+def trainer(base: Path, **values: Any) -> Trainer:
     estimator = load_estimator(str(base))
-    return Trainer(estimator.model, estimator.kind, load_recipe("quick"), Processes())
+    return Trainer(estimator.model, estimator.kind, replace(load_recipe("quick"), **values), Processes())
 
 
 def test_runs_in_one_folder_have_examples_of_their_own(tmp_path: Path) -> None:
@@ -64,6 +67,23 @@ def test_a_state_of_another_precision_is_gone_on_with(tiny_model: Path, tmp_path
     same = trainer(tiny_model)
     same.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     assert folder.restore(same).step == 4 and same.scaler.get_scale() == 4.0
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon"])
+def test_what_an_optimizer_remembers_is_gone_on_with(tiny_model: Path, tmp_path: Path, optimizer: str) -> None:
+    torch.manual_seed(0)
+    batch = Batch(torch.randn(2, 3, 56, 84), torch.rand(2, 56, 84), torch.ones(2, 56, 84))
+    folder, steady = RunFolder(tmp_path, "key"), trainer(tiny_model, optimizer=optimizer)
+    steady.step(batch, 1e-3)
+    folder.save(steady, Position(step=1))
+    resumed, forgetful = (trainer(tiny_model, optimizer=optimizer) for _ in range(2))
+    assert folder.restore(resumed) == Position(step=1)
+    forgetful.model.load_state_dict(steady.model.state_dict())
+    for each in (steady, resumed, forgetful):
+        each.step(batch, 1e-3)
+    wanted, found, other = (each.model.state_dict() for each in (steady, resumed, forgetful))
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    assert not all(torch.equal(other[name], value) for name, value in wanted.items())
 
 
 FULL_DISK = """
