@@ -36,6 +36,7 @@ from blurdepth import (
     images,
     losses,
     metrics,
+    muon,
     pretrained,
     recipe,
     training_data,
@@ -55,7 +56,7 @@ BEGIN, END = "<!-- proof -->", "<!-- end of proof -->"
 SEEDS = 3
 _ON_PHOTOGRAPHS = {**{name: f"`{name}`" for name in SHIPPED}, "ramp": "a straight slope from near to far"}
 LEARNING = (
-    *(depth, example_cache, finetune, headline, images, losses, metrics, pretrained, recipe, result),
+    *(depth, example_cache, finetune, headline, images, losses, metrics, muon, pretrained, recipe, result),
     *(training_data, training_step, validation),
 )
 """The code that decides what a fine-tune becomes."""
