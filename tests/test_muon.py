@@ -28,8 +28,11 @@ def test_nothing_to_learn_moves_nothing() -> None:
 @pytest.mark.parametrize("shape", [(32, 48), (48, 32)])
 def test_matrices_move_as_pytorchs_moves_them(shape: tuple[int, int]) -> None:
     ours, theirs = nn.Parameter(random(*shape)), nn.Parameter(random(*shape))
-    values = {"lr": 0.01, "weight_decay": 0.1}
-    optimizers = Muon([ours], **values), torch.optim.Muon([theirs], adjust_lr_fn="match_rms_adamw", **values)
+    # Ours moves twice as far at the same rate.
+    optimizers = (
+        Muon([ours], lr=0.01, weight_decay=0.1),
+        torch.optim.Muon([theirs], lr=0.02, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+    )
     for step in range(1, 4):
         ours.grad, theirs.grad = random(*shape, seed=step), random(*shape, seed=step)
         for optimizer in optimizers:
@@ -48,6 +51,42 @@ def test_a_convolution_moves_as_the_matrix_it_is() -> None:
     layer.grad, matrix.grad = gradient.view_as(layer), gradient
     Muon([layer, matrix], lr=0.1).step()
     torch.testing.assert_close(layer.flatten(1), matrix)
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (nn.Linear(8, 4), True),
+        (nn.ConvTranspose2d(8, 8, 2), True),
+        (nn.Conv2d(3, 24, 14), False),
+        (nn.Conv2d(24, 3, 1), False),
+        (nn.Conv2d(24, 24, 3, groups=24), False),
+        (nn.LayerNorm(24), False),
+    ],
+)
+def test_layers_from_features_to_features_are_matrices(layer: nn.Module, expected: bool) -> None:
+    assert isinstance(layer.weight, Tensor)
+    assert is_matrix(layer.weight) == expected
+
+
+def test_tokens_and_positions_are_none() -> None:
+    assert not is_matrix(torch.zeros(1, 50, 24)) and not is_matrix(torch.zeros(24, 50, 24))
+
+
+def test_a_step_that_float16_could_not_hold_is_left_out() -> None:
+    wanted, found = nn.Parameter(random(8, 8)), nn.Parameter(random(8, 8))
+    plain, scaled = Muon([wanted], lr=0.1), Muon([found], lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    scaler.scale(torch.zeros(1))
+    for factor in (torch.inf, 4.0):
+        found.grad = factor * random(8, 8, seed=1)
+        scaler.step(scaled)
+        scaler.update()
+        if factor == torch.inf:
+            assert torch.equal(found, random(8, 8))
+    wanted.grad = random(8, 8, seed=1)
+    plain.step()
+    torch.testing.assert_close(found, wanted)
 
 
 def test_what_is_no_matrix_moves_as_by_adamw() -> None:

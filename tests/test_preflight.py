@@ -214,6 +214,17 @@ def test_times_are_those_that_were_measured() -> None:
     assert on_cpu[0] / 4 < eight[0] < on_cpu[0]
 
 
+def test_muon_takes_longer_by_what_its_steps_were_measured_to_take() -> None:
+    """0.16 s a step of one core with the bundled model, 17 s with the paper's, whatever the batch."""
+    for parameters, seconds in ((BUNDLED_PARAMETERS, 0.16), (BASE_PARAMETERS, 17)):
+        for batch in (1, 4):
+            plain = replace(load_recipe("quick"), batch=batch, epochs=1)
+            asked, counts = replace(plain, optimizer="muon"), Counts(100 * batch, 0)
+            quick = [estimate_seconds(parameters, each, counts, "cpu")[0] for each in (plain, asked)]
+            # The quick end of a range that is twice as long on the other side.
+            assert 2 * (quick[1] - quick[0]) / 100 == pytest.approx(seconds, rel=0.1)
+
+
 def test_memory_is_what_steps_took_that_were_measured() -> None:
     """Peaks without the libraries: 615 MB for `quick`, and 3.1 GB for one crop of 518 x 518 with the paper's model."""
     own = memory_bytes(BUNDLED_PARAMETERS, load_recipe("quick"), "cpu") - 500_000_000
