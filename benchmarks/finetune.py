@@ -54,7 +54,7 @@ from blurdepth.images import Rgb, encode_png
 from blurdepth.recipe import Recipe, load_recipe
 from blurdepth.streets import make_street, photograph, render
 from blurdepth.training_data import Item, TrainingSet, blurred_items, sharp_items
-from blurdepth.training_step import OPTIMIZERS, parameter_groups, training_loss
+from blurdepth.training_step import make_optimizer, parameter_groups, training_loss
 
 WIDTH, HEIGHT = 1242, 375
 VARIANTS = 5
@@ -115,8 +115,7 @@ class BareLoop:
         estimator = load_estimator(BASE)
         self.model, self.kind, self.recipe = estimator.model.to("cpu").train(), estimator.kind, recipe
         self.data = data_of(items, recipe, estimator.processor)
-        kind = OPTIMIZERS[recipe.optimizer]
-        self.optimizer = kind(parameter_groups(self.model, recipe), lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.optimizer = make_optimizer(self.model, recipe)
 
     def step(self, number: int) -> tuple[Seconds, float]:
         """Do step `number` of all; how long it took, and the loss."""

@@ -18,7 +18,7 @@ from blurdepth.training_data import Batch
 
 _BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16")
 """Sets of instructions with arithmetic in it, of Intel, AMD and ARM."""
-OPTIMIZERS: dict[Optimizer, type[torch.optim.Adam]] = {
+_OPTIMIZERS: dict[Optimizer, type[torch.optim.Adam]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "muon": Muon,
@@ -42,11 +42,7 @@ class Trainer:
         self.model, self._kind, self._recipe, self._processes = model, kind, recipe, processes
         self._precision = choose_precision(recipe, model.device)
         _prepare(model, recipe)
-        if not (groups := parameter_groups(model, recipe)):
-            raise InputError(
-                f"{type(model).__name__} is all encoder: with freeze_encoder nothing learns, leave it out."
-            )
-        self.optimizer = OPTIMIZERS[recipe.optimizer](groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.optimizer = make_optimizer(model, recipe)
         # What is tiny in float16 becomes 0 unless it is scaled up; the other precisions don't need it.
         self.scaler = torch.amp.GradScaler(model.device.type, enabled=self._precision == torch.float16)
 
@@ -119,6 +115,17 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     known = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return any(known.get(name, False) for name in _BFLOAT16)
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer of all that learns, in the groups of `parameter_groups`.
+
+    Raises:
+        InputError: nothing learns.
+    """
+    if not (groups := parameter_groups(model, recipe)):
+        raise InputError(f"{type(model).__name__} is all encoder: with freeze_encoder nothing learns, leave it out.")
+    return _OPTIMIZERS[recipe.optimizer](groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
