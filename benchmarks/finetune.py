@@ -54,7 +54,7 @@ from blurdepth.images import Rgb, encode_png
 from blurdepth.recipe import Recipe, load_recipe
 from blurdepth.streets import make_street, photograph, render
 from blurdepth.training_data import Item, TrainingSet, blurred_items, sharp_items
-from blurdepth.training_step import make_optimizer, parameter_groups, training_loss
+from blurdepth.training_step import keep_statistics, make_optimizer, parameter_groups, training_loss
 
 WIDTH, HEIGHT = 1242, 375
 VARIANTS = 5
@@ -114,6 +114,7 @@ class BareLoop:
         """Load the model."""
         estimator = load_estimator(BASE)
         self.model, self.kind, self.recipe = estimator.model.to("cpu").train(), estimator.kind, recipe
+        keep_statistics(self.model)
         self.data = data_of(items, recipe, estimator.processor)
         self.optimizer = make_optimizer(self.model, recipe)
 

@@ -55,11 +55,7 @@ class Trainer:
         self.model.train()
         if self._recipe.freeze_encoder and (encoder := encoder_of(self.model)) is not None:
             encoder.eval()  # frozen, it is to work as it will later, without dropout
-        for part in self.model.modules():
-            # The statistics of a few blurred images are not those of all that the model was made for, and pieces of a
-            # batch have others than the whole.
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                part.eval()
+        keep_statistics(self.model)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)
@@ -115,6 +111,17 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     known = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return any(known.get(name, False) for name in _BFLOAT16)
+
+
+def keep_statistics(model: nn.Module) -> None:
+    """Let batch normalisation go by the statistics that the model came with.
+
+    Those of a few blurred images are not those of all that it was made for, and pieces of a batch have others than the
+    whole.
+    """
+    for part in model.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
