@@ -38,6 +38,12 @@ def make_models(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("make_models")
 
 
+@pytest.fixture
+def make_assets(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("make_assets")
+
+
 @pytest.fixture(scope="module", params=SHIPPED.values(), ids=SHIPPED)
 def shipped(request: pytest.FixtureRequest) -> tuple[object, object]:
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
@@ -184,6 +190,18 @@ def test_the_tuned_model_says_what_it_learned_from() -> None:
     ]
     card = (SHIPPED[TUNED] / "README.md").read_text()
     assert "seeds of rendered streets" in card and "dataset version" not in card
+
+
+def test_no_model_has_learned_from_the_blurred_frames_that_compare_opens_with(make_assets: ModuleType) -> None:
+    learned = [range(first, last + 1) for name in SHIPPED for first, last in streets_learned(read_notes(name))]
+    seen = [*learned, *SPLITS.values(), headline.MORE_STREETS]
+    assert not [name for name, seed in make_assets.EXPOSED.items() if any(seed in seeds for seeds in seen)]
+
+
+def test_the_blurred_frames_are_those_of_their_seeds(make_assets: ModuleType) -> None:
+    name, seed = next(iter(make_assets.EXPOSED.items()))
+    with np.load(make_assets.EXPOSURES / f"{name}.npz") as kept:
+        assert np.allclose(kept["mean_inverse_depth"], render_scene(seed, 640, 192).exposure.mean_inverse_depth, 1e-2)
 
 
 def test_the_table_of_the_proof_takes_its_place_in_the_readme(make_models: ModuleType) -> None:
