@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -132,6 +133,19 @@ def test_a_job_is_done_wherever_it_was_asked_for_and_whatever_became_of_its_reci
     assert done.settings["recipe"]["seed"] == 7
     assert "improved" in done.metrics
     assert workspace.store.jobs.points(job.id)["abs_rel/all"]
+
+
+@pytest.mark.parametrize(("asked", "taken"), [([], 3), (["--seed", "0"], 0)])
+def test_a_recipe_has_its_own_seed_unless_another_is_asked_for(
+    workspace: Workspace, tiny_model: Path, tmp_path: Path, asked: list[str], taken: int
+) -> None:
+    own = write_recipe(tmp_path / "own.toml", seed=3)
+    common = ["v1", "--base", str(tiny_model), "--preset", str(own), "--data", str(workspace.folder), *asked]
+    assert main(["finetune", *common]) == 0
+    assert workspace.store.jobs.job("j1").settings["recipe"]["seed"] == taken
+    jobs.stop(workspace, "j1")
+    assert main(["train", *common, "--out", str(tmp_path / "run")]) == 0
+    assert json.loads((tmp_path / "run" / "checkpoint" / "blurdepth.json").read_text())["seed"] == taken
 
 
 def test_a_fine_tune_is_looked_at_once_before_it_is_queued_and_what_was_found_is_told(

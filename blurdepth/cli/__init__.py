@@ -228,4 +228,4 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument("version", metavar="VERSION", help="a dataset version, such as v1")
     command.add_argument("--base", default=BUNDLED, help=MODEL_NAMES)
     command.add_argument("--preset", default="quick", help=f"{', '.join(PRESETS)}, or a .toml file")
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=int, help="of the split, order, crops and colours, in place of the recipe's")

@@ -33,7 +33,8 @@ def train(args: Namespace) -> tuple[dict[str, Any], str]:
     from blurdepth.finetune import finetune
 
     workspace = open_workspace(args)
-    recipe = replace(load_recipe(args.preset), seed=args.seed)
+    recipe = load_recipe(args.preset)
+    recipe = recipe if args.seed is None else replace(recipe, seed=args.seed)
     samples = workspace.training_samples(args.version, recipe.split, recipe.val_share, recipe.seed)
     provenance = workspace.training_provenance(args.version, args.base, recipe.name)
     base = workspace.resolve_model(args.base)

@@ -54,7 +54,7 @@ __all__ = [
 
 
 def submit_finetune(
-    workspace: Workspace, version: str, base: str, preset: str, seed: int = 0, tell: Tell = lambda _: None
+    workspace: Workspace, version: str, base: str, preset: str, seed: int | None = None, tell: Tell = lambda _: None
 ) -> Job:
     """Queue a fine-tune, and see to it that a worker runs; nothing is queued if this raises.
 

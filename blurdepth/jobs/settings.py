@@ -23,15 +23,18 @@ Settings = dict[str, Any]
 Tell = Callable[[Preflight], None]
 
 
-def finetune_settings(workspace: Workspace, version: str, base: str, preset: str, seed: int, tell: Tell) -> Settings:
+def finetune_settings(
+    workspace: Workspace, version: str, base: str, preset: str, seed: int | None, tell: Tell
+) -> Settings:
     """The recipe itself, and a name of the base that doesn't depend on the working folder: what becomes of the preset's
-    file later makes no difference.
+    file later makes no difference. A seed takes the place of the recipe's.
 
     Raises:
         BlurdepthError: the version, the preset or the base does not exist, the seed is out of range, or the version
             is too small; nothing is downloaded.
     """
-    recipe = replace(load_recipe(preset), seed=seed)
+    recipe = load_recipe(preset)
+    recipe = recipe if seed is None else replace(recipe, seed=seed)
     workspace.training_samples(version, recipe.split, recipe.val_share, recipe.seed)
     model = lasting_name(workspace.resolve_model(base))
     found = preflight(workspace, version, base, recipe)
