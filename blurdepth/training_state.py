@@ -41,7 +41,8 @@ class Position:
     Attributes:
         step: steps done.
         epoch_losses: of the steps of the running epoch.
-        history: one row an evaluated epoch, the base first; see `finetune.Progress`.
+        history: one row an evaluated epoch, the base first: "epoch", "step", "loss" (the mean of the epoch's steps;
+            None for the base), and "metrics" by group of pixels.
         best_epoch: the epoch with the best validation so far; None before the first.
     """
 
@@ -56,7 +57,7 @@ class RunFolder:
 
     Args:
         root: the folder; made with the first save.
-        key: of model, data and recipe; a state with another key is refused.
+        key: of model, data and recipe; a state or a finished checkpoint with another key is refused.
     """
 
     def __init__(self, root: Path, key: str) -> None:
@@ -107,7 +108,7 @@ class RunFolder:
         except (OSError, SafetensorError) as error:
             raise StorageError(f"{path} can't be read ({error}): remove it to start the fine-tune anew.") from error
         if notes["key"] != self._key:
-            raise InputError(f"{self.root} holds another fine-tune (other data, model or recipe): use another folder.")
+            raise self._of_another()
         trainer.model.load_state_dict(_with_prefix(tensors, "model."))
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in _with_prefix(tensors, "optimizer.").items():
@@ -170,18 +171,29 @@ class RunFolder:
         return found
 
     def finished(self) -> dict[str, Any] | None:
-        """The notes of the checkpoint if this very fine-tune came to its end, else None."""
+        """The notes of the checkpoint if this very fine-tune came to its end, else None.
+
+        Raises:
+            InputError: another fine-tune came to its end here; its checkpoint would be lost.
+        """
         path = self.checkpoint / NOTES
         if not path.exists():
             return None
         notes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return notes if notes["key"] == self._key and notes["status"] == "done" else None
+        if notes["status"] != "done":
+            return None
+        if notes["key"] != self._key:
+            raise self._of_another()
+        return notes
 
     def clear(self) -> None:
         """Remove what only a resume needs."""
         (self.root / STATE).unlink(missing_ok=True)
         shutil.rmtree(self.root / CACHE, ignore_errors=True)
         self._drop_best(but=None)
+
+    def _of_another(self) -> InputError:
+        return InputError(f"{self.root} holds another fine-tune (other data, model or recipe): use another folder.")
 
     def _best(self, epoch: int) -> Path:
         return self.root / f"best-{epoch}.safetensors"

@@ -1,6 +1,7 @@
 """What a fine-tune keeps in its folder."""
 
 import errno
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,8 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from blurdepth.errors import StorageError
-from blurdepth.estimators import load_estimator
+from blurdepth.errors import InputError, StorageError
+from blurdepth.estimators import NOTES, load_estimator
 from blurdepth.images import content_hash
 from blurdepth.processes import Processes
 from blurdepth.recipe import load_recipe
@@ -44,6 +45,19 @@ def test_pictures_of_an_earlier_run_stay_only_where_its_state_does(tiny_model: P
     (tmp_path / "state.safetensors").unlink()
     folder.sweep()
     assert not folder.probes.exists()
+
+
+def test_a_fine_tune_that_is_done_is_not_replaced_by_another(tmp_path: Path) -> None:
+    one, other = RunFolder(tmp_path, "one"), RunFolder(tmp_path, "other")
+    one.checkpoint.mkdir()
+    notes = {"key": "one", "status": "stopped"}
+    (one.checkpoint / NOTES).write_text(json.dumps(notes))
+    assert one.finished() is None and other.finished() is None
+    notes["status"] = "done"
+    (one.checkpoint / NOTES).write_text(json.dumps(notes))
+    assert one.finished() == notes
+    with pytest.raises(InputError, match=r"another fine-tune .*: use another folder"):
+        other.finished()
 
 
 def test_halves_of_files_are_swept_wherever_they_are(tmp_path: Path) -> None:
