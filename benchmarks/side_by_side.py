@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any
 
@@ -21,7 +22,7 @@ def run_side_by_side(work: Callable[..., object], each_with: Sequence[tuple[Any,
         each_with: the arguments of each call.
 
     Raises:
-        BlurdepthError: one failed, and has told on standard error why; the others are ended.
+        BlurdepthError: one was killed, or failed and has told on standard error why; the others are ended.
     """
     # Not copies of this process: torch's threads don't live on in one.
     spawn, count = get_context("spawn"), len(each_with)
@@ -31,12 +32,23 @@ def run_side_by_side(work: Callable[..., object], each_with: Sequence[tuple[Any,
     try:
         while running := [each for each in workers if each.exitcode is None]:
             wait([each.sentinel for each in running])
-            if any(each.exitcode for each in workers):
-                raise BlurdepthError("A fine-tune failed, see above: mend that and start again, it goes on from there.")
+            _check(workers)
+        _check(workers)
     finally:
         for each in workers:
             each.kill()
             each.join()
+
+
+def _check(workers: Sequence[BaseProcess]) -> None:
+    codes = [each.exitcode or 0 for each in workers]
+    if killed := [-code for code in codes if code < 0]:
+        raise BlurdepthError(
+            f"A fine-tune was killed (signal {killed[0]}), maybe for lack of memory: free some and start again, it "
+            "goes on from there."
+        )
+    if any(codes):
+        raise BlurdepthError("A fine-tune failed, see above: mend that and start again, it goes on from there.")
 
 
 def _work(count: int, work: Callable[..., object], *given: Any) -> None:

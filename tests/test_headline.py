@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from PIL import Image
 from benchmarks import headline
 from benchmarks.headline import KINDS, REGIONS, TARGETS, summary, table
 from benchmarks.paired import change
+from benchmarks.side_by_side import run_side_by_side
 from blurdepth import benchmark
 from blurdepth.benchmark import SPLITS
 from blurdepth.errors import BlurdepthError
@@ -149,6 +151,11 @@ def test_fine_tunes_end_with_a_proof_that_is_killed(tiny_model: Path, tmp_path: 
     for each in working:
         each.kill()
     assert not working
+
+
+def test_a_fine_tune_that_is_killed_is_told_as_such() -> None:
+    with pytest.raises(BlurdepthError, match=r"was killed \(signal 9\).* start again"):
+        run_side_by_side(signal.raise_signal, [(signal.SIGKILL,)])
 
 
 def test_a_fine_tune_that_fails_ends_the_other_at_once(
