@@ -17,13 +17,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def _cache_folder() -> Path:
     """Where compiled code is kept: the user's cache, never beside the source.
 
-    numba looks at the age of the file of the function only that it loads, not of those compiled into it, so the folder
-    is named after what all of them say.
+    numba looks at the age of the file of the function only that it loads, not of those compiled into it, nor of those
+    whose constants are, so the folder is named after what all of them say.
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     folder = Path(chosen) if chosen else platformdirs.user_cache_path("blurdepth") / "kernels"
     here = Path(__file__)
-    sources = sorted([here, *here.parent.glob("exposure/*.py"), *here.parent.glob("streets/*.py")])
+    rooms = (here.parent / "exposure", here.parent / "streets")
+    sources = sorted([here, here.with_name("depth.py"), *(path for room in rooms for path in room.glob("*.py"))])
     return folder / hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 

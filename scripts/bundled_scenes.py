@@ -41,7 +41,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def scene_folder(cache: Path) -> Path:
-    """Where scenes are kept: another folder whenever what is rendered may have changed."""
+    """Where scenes are kept: another folder whenever the code of `streets` has changed, or what is asked of it."""
     sources = sorted(Path(streets.__file__).parent.glob("*.py"))
     code = f"{[size for size, _ in SHAPES]} {SAMPLES} {parsed_code(sources)}"
     return cache / f"streets-{hashlib.sha256(code.encode()).hexdigest()[:12]}"

@@ -31,6 +31,7 @@ from bundled_scenes import parsed_code
 from benchmarks import headline
 from blurdepth import (
     depth,
+    estimators,
     example_cache,
     finetune,
     images,
@@ -56,7 +57,7 @@ BEGIN, END = "<!-- proof -->", "<!-- end of proof -->"
 SEEDS = 3
 _ON_PHOTOGRAPHS = {**{name: f"`{name}`" for name in SHIPPED}, "ramp": "a straight slope from near to far"}
 LEARNING = (
-    *(depth, example_cache, finetune, headline, images, losses, metrics, muon, pretrained, recipe, result),
+    *(depth, estimators, example_cache, finetune, headline, images, losses, metrics, muon, pretrained, recipe, result),
     *(training_data, training_step, validation),
 )
 """The code that decides what a fine-tune becomes."""

@@ -28,16 +28,17 @@ from typing import Any
 import cv2
 import numpy as np
 import platformdirs
-import torch
-from torch import Tensor, nn
 
 # So that the script runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import blurdepth  # before torch, which reads what it sets
+
+# isort: split
+import torch
 from bundled_measures import (
     COARSE_SIDE,
     INPUT_SIDE,
-    MEASURED,
     Judge,
     Photograph,
     image_processor,
@@ -46,9 +47,10 @@ from bundled_measures import (
     measure_real,
     read_photographs,
 )
-from bundled_scenes import SHAPES, augment, read_scene, render_scenes, scene_folder
+from bundled_scenes import SHAPES, augment, parsed_code, read_scene, render_scenes, scene_folder
+from torch import Tensor, nn
 
-import blurdepth
+from blurdepth import losses
 from blurdepth.depth import DepthKind
 from blurdepth.estimators import BUNDLED, NOTES, SHIPPED, load_estimator, tell_kind
 from blurdepth.files import replacing
@@ -343,7 +345,8 @@ def make(cache: Path, real: Path | None, out: Path) -> None:
 def _key(recipe: Recipe, photographs: list[Photograph]) -> str:
     """Names a training by what decides its outcome."""
     seen = [content_hash(each.rgb.tobytes() + each.inverse_depth.tobytes()) for each in photographs]
-    parts = [asdict(recipe), scene_folder(Path()).name, SHAPES, INPUT_SIDE, MEASURED, DECODER_WIDTH, seen]
+    code = parsed_code([*sorted(Path(__file__).parent.glob("*bundled*.py")), Path(losses.__file__)])
+    parts = [asdict(recipe), scene_folder(Path()).name, code, seen]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
