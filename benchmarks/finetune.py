@@ -37,13 +37,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
 # So that it runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import blurdepth  # noqa: F401  before torch, which reads what it sets
+
+# isort: split
+import torch
+from torch import Tensor, nn
 
 from blurdepth.dataset import Split, TrainingSample
 from blurdepth.depth import MIXED, STATIC

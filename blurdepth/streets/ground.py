@@ -88,7 +88,11 @@ def on_road(plan: Plan, x: float, z: float) -> bool:
 
 @inlined
 def meet_ground(plan: Plan, x: float, y: float, z: float, dx: float, dy: float, dz: float) -> tuple[float, bool]:
-    """Distance to the ground along a ray (inf for none), and whether it is the kerb's face that is met."""
+    """Distance to the ground along a ray (inf for none), and whether it is the kerb's face that is met.
+
+    A face is taken to be where the ray meets the road's level behind it: too far by at most the kerb's share of the
+    camera's height, 5 % on average.
+    """
     if dy <= 1e-6:
         return math.inf, False
     low, high = -y / dy, (-plan.kerb - y) / dy

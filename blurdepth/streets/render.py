@@ -54,7 +54,7 @@ def render(street: Street, width: int, height: int, time: float = 0.0, samples: 
         samples: rays a side of each pixel; light and inverse depth are their means, the id is the nearest's.
 
     Returns:
-        Linear light, inverse depth (of the depth z, not of the ray's length), and ids.
+        See `Rendering`; inverse depth is of the depth z, not of the ray's length.
 
     Raises:
         InputError: the frame has no pixels, or `samples` is below 1.
