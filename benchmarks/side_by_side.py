@@ -30,25 +30,26 @@ def run_side_by_side(work: Callable[..., object], each_with: Sequence[tuple[Any,
     for each in workers:
         each.start()
     try:
-        while running := [each for each in workers if each.exitcode is None]:
+        while running := _still_running(workers):
             wait([each.sentinel for each in running])
-            _check(workers)
-        _check(workers)
     finally:
         for each in workers:
             each.kill()
             each.join()
 
 
-def _check(workers: Sequence[BaseProcess]) -> None:
-    codes = [each.exitcode or 0 for each in workers]
-    if killed := [-code for code in codes if code < 0]:
+def _still_running(workers: Sequence[BaseProcess]) -> list[BaseProcess]:
+    """Those that have not ended; raises if one of the others ended badly."""
+    # Each is asked once: one that ends between two questions would be neither waited for nor found to have failed.
+    codes = [each.exitcode for each in workers]
+    if killed := [-code for code in codes if code and code < 0]:
         raise BlurdepthError(
             f"A fine-tune was killed (signal {killed[0]}), maybe for lack of memory: free some and start again, it "
             "goes on from there."
         )
     if any(codes):
         raise BlurdepthError("A fine-tune failed, see above: mend that and start again, it goes on from there.")
+    return [each for each, code in zip(workers, codes, strict=True) if code is None]
 
 
 def _work(count: int, work: Callable[..., object], *given: Any) -> None:
