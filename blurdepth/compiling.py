@@ -22,9 +22,8 @@ def _cache_folder() -> Path:
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     folder = Path(chosen) if chosen else platformdirs.user_cache_path("blurdepth") / "kernels"
-    here = Path(__file__)
-    rooms = (here.parent / "exposure", here.parent / "streets")
-    sources = sorted([here, here.with_name("depth.py"), *(path for room in rooms for path in room.glob("*.py"))])
+    patterns = ("compiling.py", "depth.py", "exposure/*.py", "streets/*.py")
+    sources = sorted(path for pattern in patterns for path in Path(__file__).parent.glob(pattern))
     return folder / hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
