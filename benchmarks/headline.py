@@ -32,8 +32,7 @@ import itertools
 import json
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -45,31 +44,21 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.paired import Floats, change
+from benchmarks.samples import Question, ask, samples_name, write_samples
 from benchmarks.side_by_side import run_side_by_side
-from blurdepth.benchmark import (
-    HEIGHT,
-    MANIFEST,
-    SPLITS,
-    WIDTH,
-    check_benchmark,
-    describe,
-    read_benchmark,
-    render_benchmark,
-)
-from blurdepth.dataset import Split, TrainingSample
-from blurdepth.depth import MIXED, Map, Mask, fit_affine
+from blurdepth.benchmark import SPLITS, check_benchmark, read_benchmark, render_benchmark
+from blurdepth.dataset import TrainingSample
+from blurdepth.depth import MIXED, Map, fit_affine
 from blurdepth.errors import InputError
 from blurdepth.estimators import Estimator, load_estimator
-from blurdepth.exposure.result import regions
-from blurdepth.files import encode_array, write_atomically
+from blurdepth.files import write_atomically
 from blurdepth.finetune import Progress, finetune
-from blurdepth.images import Rgb, content_hash, encode_jpeg, encode_png, linear_to_srgb
-from blurdepth.metrics import MIN_REGION_PIXELS, Regions, inverse_error, metrics_by_region, region_masks
+from blurdepth.images import Rgb, encode_jpeg
+from blurdepth.metrics import inverse_error, metrics_by_region
 from blurdepth.model_card import markdown_table, side_by_side
 from blurdepth.pretrained import best_device, core_count
 from blurdepth.recipe import Precision, Recipe, Target, load_recipe
 from blurdepth.render import depth_picture, depth_range
-from blurdepth.scenes import Scene, render_scene
 from blurdepth.training_step import choose_precision
 
 TARGETS: dict[str, Target] = {"paper": "mid_exposure", "exposure": "mean_inverse_depth"}
@@ -102,75 +91,6 @@ _GAP_PX = 8
 
 Errors = dict[str, dict[str, Floats]]
 """By kind and region: (scenes,), NaN where a scene has none of it."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A scene as models are asked about it: blurred and sharp, with the truth of both.
-
-    Attributes:
-        blurred, sharp: (H, W, 3) uint8.
-        mean_inverse_depth, inverse_depth: (H, W) float32, 1/m; over the exposure, and in its middle.
-        labels: (H, W) uint8, see `blurdepth.depth`.
-        masks: (H, W) bool, of each of the `REGIONS` that there is enough of.
-    """
-
-    blurred: Rgb
-    sharp: Rgb
-    mean_inverse_depth: Map
-    inverse_depth: Map
-    labels: Regions
-    masks: dict[str, Mask]
-
-
-def ask(scene: Scene) -> Question:
-    """The question of a scene."""
-    exposure, labels = scene.exposure, regions(scene.exposure)
-    masks = region_masks(labels)
-    return Question(
-        linear_to_srgb(exposure.linear),
-        linear_to_srgb(scene.sharp_linear),
-        exposure.mean_inverse_depth,
-        scene.inverse_depth,
-        labels,
-        {name: mask for name, mask in masks.items() if name in REGIONS and mask.sum() >= MIN_REGION_PIXELS},
-    )
-
-
-def write_samples(benchmark: Path, folder: Path) -> list[TrainingSample]:
-    """The training and validation scenes of the benchmark, and `MORE_STREETS` to train on, as files that a fine-tune
-    reads. Those streets are rendered once.
-    """
-    splits: tuple[Split, ...] = ("train", "val")
-    samples = [
-        _write_sample(folder / f"{number}-{describe(scene)['sha256'][:8]}", split, scene)
-        for split in splits
-        for number, scene in zip(SPLITS[split], read_benchmark(benchmark, split), strict=True)
-    ]
-    with ProcessPoolExecutor(core_count()) as pool:
-        rendered = pool.map(_write_street, itertools.repeat(folder), MORE_STREETS)
-        return samples + list(tqdm(rendered, "more streets", len(MORE_STREETS), unit="", disable=None))
-
-
-def _write_street(samples: Path, seed: int) -> TrainingSample:
-    sample = _sample(samples / str(seed), "train")
-    whole = sample.sharp_target.exists()  # it is written last
-    return sample if whole else _write_sample(samples / str(seed), "train", render_scene(seed, WIDTH, HEIGHT))
-
-
-def _write_sample(folder: Path, split: Split, scene: Scene) -> TrainingSample:
-    question, sample = ask(scene), _sample(folder, split)
-    write_atomically(sample.image, encode_png(question.blurred))
-    write_atomically(sample.target, encode_array(question.mean_inverse_depth))
-    write_atomically(sample.regions, encode_png(question.labels))
-    write_atomically(sample.sharp_image, encode_png(question.sharp))
-    write_atomically(sample.sharp_target, encode_array(question.inverse_depth))
-    return sample
-
-
-def _sample(folder: Path, split: Split) -> TrainingSample:
-    files = ("blurred.png", "target.npy", "regions.png", "sharp.png", "sharp.npy")
-    return TrainingSample(folder.name, folder.name, split, *(folder / file for file in files))
 
 
 class Told:
@@ -353,8 +273,7 @@ def prove(out: Path, streets: Path, benchmark: Path, base: str, recipe: Recipe, 
         streets: folder of the streets to learn from; all proofs may have the same.
         benchmark, base, recipe, seeds: see `prepare` and `tune_all`.
     """
-    # The manifest is another whenever streets are.
-    samples = write_samples(benchmark, streets / f"samples-{content_hash(MANIFEST.read_bytes())[:12]}")
+    samples = write_samples(benchmark, MORE_STREETS, streets / samples_name())
     folders = tune_all(base, samples, recipe, out, seeds)
     questions = [ask(scene) for scene in read_benchmark(benchmark, "test")]
     models = {"base": [load_estimator(base)]}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import math
 import os
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.parsed_code import parsed_code
 from blurdepth import streets
 from blurdepth.images import Rgb
 
@@ -24,20 +23,6 @@ SAMPLES = 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Map = NDArray[np.float32]
-
-
-def parsed_code(paths: Iterable[Path]) -> str:
-    """What Python files do: the same text after formatting them or changing a comment or docstring."""
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
-    for node in (node for tree in trees for node in ast.walk(tree)):
-        if isinstance(body := getattr(node, "body", None), list):
-            node.body = [each for each in body if not _is_text(each)]  # type: ignore[attr-defined]
-    return "".join(map(ast.dump, trees))
-
-
-def _is_text(node: ast.stmt) -> bool:
-    value = node.value if isinstance(node, ast.Expr) else None
-    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def scene_folder(cache: Path) -> Path:

@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import train_bundled
 from bundled_measures import measure_real, read_photographs
-from bundled_scenes import parsed_code
 
-from benchmarks import headline
+from benchmarks import headline, samples
+from benchmarks.parsed_code import parsed_code
 from blurdepth import (
     depth,
     estimators,
@@ -58,7 +58,7 @@ SEEDS = 3
 _ON_PHOTOGRAPHS = {**{name: f"`{name}`" for name in SHIPPED}, "ramp": "a straight slope from near to far"}
 LEARNING = (
     *(depth, estimators, example_cache, finetune, headline, images, losses, metrics, muon, pretrained, recipe, result),
-    *(training_data, training_step, validation),
+    *(samples, training_data, training_step, validation),
 )
 """The code that decides what a fine-tune becomes."""
 

@@ -47,9 +47,10 @@ from bundled_measures import (
     measure_real,
     read_photographs,
 )
-from bundled_scenes import SHAPES, augment, parsed_code, read_scene, render_scenes, scene_folder
+from bundled_scenes import SHAPES, augment, read_scene, render_scenes, scene_folder
 from torch import Tensor, nn
 
+from benchmarks.parsed_code import parsed_code
 from blurdepth import losses
 from blurdepth.depth import DepthKind
 from blurdepth.estimators import BUNDLED, NOTES, SHIPPED, load_estimator, tell_kind

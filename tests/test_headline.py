@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from benchmarks import headline
+from benchmarks import samples as street_samples
 from benchmarks.headline import KINDS, REGIONS, TARGETS, summary, table
 from benchmarks.paired import change
 from benchmarks.side_by_side import run_side_by_side
@@ -112,8 +113,8 @@ def test_two_steps_of_it_run_on_a_tiny_model_once(
     monkeypatch.setattr(benchmark, "HEIGHT", 64)
     for split in SPLITS:
         list(benchmark.render_benchmark(tmp_path / "benchmark", split))
-    monkeypatch.setattr(headline, "WIDTH", 160)
-    monkeypatch.setattr(headline, "HEIGHT", 64)
+    monkeypatch.setattr(street_samples, "WIDTH", 160)
+    monkeypatch.setattr(street_samples, "HEIGHT", 64)
     monkeypatch.setattr(headline, "MORE_STREETS", range(4_000_000, 4_000_002))
     short = replace(headline.RECIPE, epochs=1, batch=2, warmup_steps=0)
     report = headline.prove(tmp_path, tmp_path, tmp_path / "benchmark", str(tiny_model), short, seeds=1)
