@@ -51,7 +51,7 @@ class Recipe:
             paper's.
         val_share: share of the samples that is held out; with 0 the training samples are measured instead.
         weight_decay: of the optimizer.
-        seed: of the order, the crops and the flips.
+        seed: of the split, the order, the crops, the flips and the colours.
         region_weights: how much a static, a blurred and a mixed pixel count in the loss; those with 0 are left out
             wherever a prediction is laid on its target, too.
         color_jitter: by how much brightness, contrast and saturation of the pictures that are learned from vary: each
@@ -149,11 +149,12 @@ class Recipe:
         }
 
 
-def load_recipe(name_or_path: str | Path) -> Recipe:
+def load_recipe(name_or_path: str | Path, seed: int | None = None) -> Recipe:
     """A preset by its name, or the recipe in a TOML file. A file with another ending isn't even opened.
 
     Args:
         name_or_path: one of `PRESETS`, or a path that ends in .toml.
+        seed: in place of the recipe's own.
 
     Raises:
         NotFoundError: there is no such preset or file.
@@ -172,7 +173,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     except ValueError as error:  # TOML's and UTF-8's own are of this kind, as is a path with a zero byte
         raise InputError(f"{path} is not a TOML file ({error}): compare it with the presets.") from error
     values.setdefault("name", path.stem)
-    return recipe_from_dict(values)
+    return recipe_from_dict(values if seed is None else {**values, "seed": seed})
 
 
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:

@@ -8,7 +8,6 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from blurdepth.cli.commands import open_workspace
@@ -33,8 +32,7 @@ def train(args: Namespace) -> tuple[dict[str, Any], str]:
     from blurdepth.finetune import finetune
 
     workspace = open_workspace(args)
-    recipe = load_recipe(args.preset)
-    recipe = recipe if args.seed is None else replace(recipe, seed=args.seed)
+    recipe = load_recipe(args.preset, args.seed)
     samples = workspace.training_samples(args.version, recipe.split, recipe.val_share, recipe.seed)
     provenance = workspace.training_provenance(args.version, args.base, recipe.name)
     base = workspace.resolve_model(args.base)

@@ -33,8 +33,7 @@ def finetune_settings(
         BlurdepthError: the version, the preset or the base does not exist, the seed is out of range, or the version
             is too small; nothing is downloaded.
     """
-    recipe = load_recipe(preset)
-    recipe = recipe if seed is None else replace(recipe, seed=seed)
+    recipe = load_recipe(preset, seed)
     workspace.training_samples(version, recipe.split, recipe.val_share, recipe.seed)
     model = lasting_name(workspace.resolve_model(base))
     found = preflight(workspace, version, base, recipe)
