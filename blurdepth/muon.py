@@ -27,20 +27,24 @@ class Muon(torch.optim.AdamW):
     A step takes longer, by products as large as the matrices, whatever the batch: little beside a batch of the small
     models, much beside a small crop of the large ones.
 
-    torch.optim.Muon has no convolutions, and computes in bfloat16, which takes processors without such arithmetic many
-    times as long.
+    torch.optim.Muon has no convolutions, and always computes in bfloat16, which takes processors without such
+    arithmetic many times as long.
 
     Args:
         params: parameters in float32, or groups of them.
         lr: learning rate.
         weight_decay: as AdamW's, of all.
+        dtype: of the products; all else is float32.
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024); updates grow with the root
     of the larger size as in Liu et al., "Muon is Scalable for LLM Training" (2025), section 2.2.
     """
 
-    def __init__(self, params: Iterable[Any], lr: float, weight_decay: float = 0.01) -> None:
+    def __init__(
+        self, params: Iterable[Any], lr: float, weight_decay: float = 0.01, dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__(params, lr=lr, weight_decay=weight_decay)
+        self._dtype = dtype
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -60,7 +64,7 @@ class Muon(torch.optim.AdamW):
             state.update(step=torch.tensor(0.0), exp_avg=torch.zeros_like(gradient))
         state["step"] += 1
         state["exp_avg"].lerp_(gradient, 1 - _MOMENTUM)
-        update = orthogonalize(gradient.lerp(state["exp_avg"], _MOMENTUM))  # Nesterov's
+        update = orthogonalize(gradient.lerp(state["exp_avg"], _MOMENTUM), self._dtype)  # Nesterov's
         matrix.mul_(1 - rate * weight_decay)
         matrix.add_(update.reshape(matrix.shape), alpha=-rate * _LENGTH * max(update.shape) ** 0.5)
 
@@ -74,30 +78,23 @@ def is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim in (2, 4) and min(parameter.shape[:2]) > _FEW
 
 
-def orthogonalize(matrix: Tensor) -> Tensor:
+def orthogonalize(matrix: Tensor, dtype: torch.dtype) -> Tensor:
     """The matrix with its singular values brought to between 0.68 and 1.2, those below a 500th of its norm to less.
 
-    Newton and Schulz's iteration X <- (a + b A + c A A) X with A = X X^T. As all A are polynomials of the first one,
-    the factors are gathered in the smaller of the two sizes, and X itself is multiplied but once. That needs float32 in
-    the products: rounded to bfloat16, they don't stay within the range.
+    Newton and Schulz's iteration X <- (a + b A + c A A) X with A = X X^T, which bears the few digits of bfloat16: what
+    one round gets wrong, the next one mends.
 
     Args:
-        matrix: (m, n) float32.
+        matrix: (m, n) float32, as is what is returned.
+        dtype: of the products.
 
     Source: Jordan et al. (2024), with their coefficients.
     """
     if matrix.shape[0] > matrix.shape[1]:
-        return orthogonalize(matrix.T).T
-    scaled = matrix / (matrix.norm() + 1e-7)
-    square = scaled @ scaled.T
-    one = torch.eye(len(square), device=matrix.device)
-    gathered = factor = _factor(square, one)
-    for _ in range(_ROUNDS - 1):
-        square = square @ (factor @ factor)
-        factor = _factor(square, one)
-        gathered = factor @ gathered
-    return gathered @ scaled
-
-
-def _factor(square: Tensor, one: Tensor) -> Tensor:
-    return _A * one + _B * square + _C * square @ square
+        return orthogonalize(matrix.T, dtype).T
+    current = (matrix / (matrix.norm() + 1e-7)).to(dtype)
+    for _ in range(_ROUNDS):
+        square = current @ current.T
+        factor = torch.addmm(square, square, square, beta=_B, alpha=_C)
+        current = torch.addmm(current, factor, current, beta=_A)
+    return current.to(matrix.dtype)

@@ -13,16 +13,12 @@ from blurdepth.errors import InputError
 from blurdepth.losses import Total, alone, silog_loss, ssi_gradient_loss
 from blurdepth.muon import Muon
 from blurdepth.processes import Processes
-from blurdepth.recipe import Optimizer, Recipe
+from blurdepth.recipe import Recipe
 from blurdepth.training_data import Batch
 
 _BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16")
 """Sets of instructions with arithmetic in it, of Intel, AMD and ARM."""
-_OPTIMIZERS: dict[Optimizer, type[torch.optim.Adam]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "muon": Muon,
-}
+_ADAMS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 class Trainer:
@@ -124,15 +120,24 @@ def keep_statistics(model: nn.Module) -> None:
             part.eval()
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer of all that learns, in the groups of `parameter_groups`.
+
+    Args:
+        model: of transformers, on its device.
+        recipe: see `Recipe`.
 
     Raises:
         InputError: nothing learns.
     """
     if not (groups := parameter_groups(model, recipe)):
         raise InputError(f"{type(model).__name__} is all encoder: with freeze_encoder nothing learns, leave it out.")
-    return _OPTIMIZERS[recipe.optimizer](groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    if recipe.optimizer == "muon":
+        precision = choose_precision(recipe, model.device)
+        # Products as long as those of float16 may be don't fit into it.
+        dtype = torch.float32 if precision == torch.float16 else precision
+        return Muon(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, dtype=dtype)
+    return _ADAMS[recipe.optimizer](groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -11,18 +11,23 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-3), (torch.bfloat16, 0.05)])
 @pytest.mark.parametrize("shape", [(24, 24), (16, 90), (90, 16)])
-def test_singular_values_become_about_one_and_directions_stay(shape: tuple[int, int]) -> None:
+def test_singular_values_become_about_one_and_directions_stay(
+    shape: tuple[int, int], dtype: torch.dtype, close: float
+) -> None:
     matrix = random(*shape)
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     kept = values > 0.01 * values[0]
-    found = left.T @ orthogonalize(matrix) @ right.T
+    updated = orthogonalize(matrix, dtype)
+    assert updated.dtype == torch.float32
+    found = left.T @ updated @ right.T
     assert found.diag()[kept].min() > 0.6 and found.diag().max() < 1.25
-    assert (found - found.diag().diag()).abs().max() < 1e-3
+    assert (found - found.diag().diag()).abs().max() < close
 
 
 def test_nothing_to_learn_moves_nothing() -> None:
-    assert torch.equal(orthogonalize(torch.zeros(8, 16)), torch.zeros(8, 16))
+    assert torch.equal(orthogonalize(torch.zeros(8, 16), torch.bfloat16), torch.zeros(8, 16))
 
 
 @pytest.mark.parametrize("shape", [(32, 48), (48, 32)])

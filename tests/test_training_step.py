@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from blurdepth import muon, training_step
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED, SHIPPED, load_estimator
 from blurdepth.processes import Processes
@@ -154,3 +155,19 @@ def test_a_step_in_bfloat16_learns_what_one_in_float32_would() -> None:
     apart = (gradients(half) - gradients(full)).norm()
     assert 0 < apart < 0.2 * gradients(full).norm()
     assert {value.dtype for value in half.model.state_dict().values() if value.is_floating_point()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_muon_computes_in_the_precision_of_the_recipe(
+    base: Path, precision: str, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+
+    def orthogonalize(matrix: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        seen.add(dtype)
+        return matrix
+
+    monkeypatch.setattr(training_step, "has_bfloat16", lambda _: True)
+    monkeypatch.setattr(muon, "orthogonalize", orthogonalize)
+    trainer(base, optimizer="muon", precision=precision).step(batch(), 1e-4)
+    assert seen == {expected}
