@@ -25,6 +25,7 @@ from blurdepth.pretrained import (
     find_files,
     lasting_path,
     read_model,
+    read_structure,
     transformers_classes,
 )
 
@@ -173,6 +174,16 @@ def load_model(folder: Path, name: str) -> tuple[Any, Any]:
         ModelError: see `load_estimator`.
     """
     return read_model(folder, name, _AUTO_MODEL, "a depth model")
+
+
+def model_structure(name: str) -> Any | None:
+    """A transformers model without its weights; None if it is still to be downloaded.
+
+    Raises:
+        ModelError: it is neither a folder with a depth model nor a Hub id, or it is damaged.
+    """
+    folder = _folder_here(name)
+    return None if folder is None else read_structure(folder, name, _AUTO_MODEL, "a depth model")
 
 
 def find_model(name: str, on_bytes: OnBytes | None = None) -> tuple[Path, str]:

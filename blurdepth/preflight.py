@@ -15,7 +15,7 @@ from blurdepth.dataset import split_samples
 from blurdepth.depth import BLURRED, MIXED, STATIC
 from blurdepth.diffusion.plan import free_bytes
 from blurdepth.errors import InputError
-from blurdepth.estimators import KNOWN_MODELS, weights_here
+from blurdepth.estimators import KNOWN_MODELS, model_structure, weights_here
 from blurdepth.pretrained import best_device, core_count, element_count
 from blurdepth.recipe import Recipe
 from blurdepth.store.records import Sample
@@ -66,7 +66,7 @@ class Preflight:
     """What is known of a fine-tune before it starts. Sizes and times are estimates.
 
     Attributes:
-        findings: samples, balance, precision, disk, memory and time, in this order.
+        findings: samples, balance, precision, encoder, disk, memory and time, in this order.
         disk_bytes: at most, while it runs; None if the model's size is unknown until it is downloaded.
         memory_bytes: likewise.
         seconds: from quick to slow; likewise.
@@ -117,13 +117,15 @@ def preflight(workspace: Workspace, version: str, base: str, recipe: Recipe) -> 
     """
     workspace.store.versions.version(version)
     samples = workspace.store.samples.samples_of_version(version)
-    size = _size_of(workspace.resolve_model(base))
+    model = workspace.resolve_model(base)
+    size = _size_of(model)
     counts, train, about_split = _look_at_split(samples, recipe)
     findings = [about_split, *_look_at_balance(samples)]
     if counts is None:
         return Preflight(tuple(findings))
     device = best_device()
     findings += [*_look_at_weights(workspace, train, recipe), *_look_at_precision(recipe, device)]
+    findings += _look_at_encoder(model, recipe)
     if size.parameters is None:
         unknown = "What it takes of disk, memory and time is unknown until the base is downloaded."
         return Preflight((*findings, Finding("warn", unknown, "Start with a model whose size is known.")))
@@ -145,6 +147,19 @@ def _look_at_precision(recipe: Recipe, device: torch.device) -> list[Finding]:
 
     try:
         choose_precision(recipe, device)
+    except InputError as error:
+        return [_stop(error)]
+    return []
+
+
+def _look_at_encoder(model: str, recipe: Recipe) -> list[Finding]:
+    """Whether it can be frozen or checkpointed as is asked for."""
+    from blurdepth.training_step import prepare
+
+    if not (recipe.freeze_encoder or recipe.checkpointing) or (structure := model_structure(model)) is None:
+        return []
+    try:
+        prepare(structure, recipe)
     except InputError as error:
         return [_stop(error)]
     return []

@@ -103,6 +103,22 @@ def read_model(folder: Path, name: str, auto_class: str, what: str) -> tuple[Any
     return model, processor
 
 
+def read_structure(folder: Path, name: str, auto_class: str, what: str) -> Any:
+    """The transformers model that a local folder describes, on PyTorch's "meta" device: without weights.
+
+    Args:
+        folder, name, auto_class, what: as for `read_model`.
+
+    Raises:
+        ModelError: it is damaged or of another kind.
+    """
+    auto_model, auto_config = transformers_classes(auto_class, "AutoConfig")
+    import torch
+
+    with _reading_told(name, what), torch.device("meta"):
+        return auto_model.from_config(auto_config.from_pretrained(folder, local_files_only=True))
+
+
 def read_weights(model_class: Any, folder: Path, name: str, what: str, **options: Any) -> Any:
     """A model of transformers or diffusers in a local folder, on the CPU, with all of its weights.
 

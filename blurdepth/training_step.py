@@ -37,7 +37,7 @@ class Trainer:
     def __init__(self, model: Any, kind: DepthKind, recipe: Recipe, processes: Processes) -> None:
         self.model, self._kind, self._recipe, self._processes = model, kind, recipe, processes
         self._precision = choose_precision(recipe, model.device)
-        _prepare(model, recipe)
+        prepare(model, recipe)
         self.optimizer = make_optimizer(model, recipe)
         # What is tiny in float16 becomes 0 unless it is scaled up; the other precisions don't need it.
         self.scaler = torch.amp.GradScaler(model.device.type, enabled=self._precision == torch.float16)
@@ -189,8 +189,12 @@ def training_loss(recipe: Recipe, kind: DepthKind, prediction: Tensor, batch: Ba
     return silog_loss(prediction, target, weight, total)
 
 
-def _prepare(model: Any, recipe: Recipe) -> None:
-    """Freeze the encoder, or save the memory of its activations, as the recipe wants it."""
+def prepare(model: Any, recipe: Recipe) -> None:
+    """Freeze the encoder, or save the memory of its activations, as the recipe wants it.
+
+    Raises:
+        InputError: the model can't do what the recipe wants.
+    """
     encoder = encoder_of(model)
     if not (recipe.freeze_encoder or recipe.checkpointing):
         return

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from blurdepth import jobs
 from blurdepth.cli import main
 from blurdepth.errors import InputError, ModelError, NotFoundError
-from blurdepth.estimators import BASE, SMALL
+from blurdepth.estimators import BASE, BUNDLED, SMALL
 from blurdepth.preflight import Finding, Preflight, _look_at_disk, _look_at_memory, preflight
 from blurdepth.recipe import load_recipe
 from blurdepth.training_cost import Counts, cache_bytes, disk_bytes, estimate_seconds, memory_bytes
@@ -180,6 +180,15 @@ def test_a_precision_that_the_device_does_not_have_is_refused(tmp_path: Path, mo
     found = preflight(filled(tmp_path, 10, 5, weather=VARIED), "v1", "bundled", recipe)
     with pytest.raises(InputError, match=r"^precision = 'float16' needs a CUDA GPU.*\. Use 'auto'\.$"):
         found.refuse()
+
+
+def test_checkpointing_is_refused_where_the_base_has_none(tmp_path: Path, tiny_model: Path) -> None:
+    workspace = filled(tmp_path, 6, 5)
+    recipe = replace(load_recipe("quick"), checkpointing=True)
+    with pytest.raises(InputError, match=r"^GLPNForDepthEstimation can't do with checkpointing .*\. Leave it out\.$"):
+        preflight(workspace, "v1", BUNDLED, recipe).refuse()
+    preflight(workspace, "v1", str(tiny_model), recipe).refuse()
+    preflight(workspace, "v1", BUNDLED, replace(recipe, checkpointing=False, freeze_encoder=True)).refuse()
 
 
 def test_a_frozen_encoder_and_checkpointing_take_less_memory_and_examples_take_disk(tmp_path: Path) -> None:
