@@ -97,7 +97,6 @@ def finetune(
     out: Path,
     control: Control,
     device: str | None = None,
-    seed: int | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> Outcome:
     """Fine-tune `base` on the samples, or go on where an earlier call in `out` was stopped or killed.
@@ -114,7 +113,6 @@ def finetune(
         out: folder of this run alone.
         control: is told of progress and may stop.
         device: such as "cpu" or "cuda:1"; the best there is, if not given.
-        seed: in place of the recipe's.
         provenance: of the data, copied into the checkpoint's blurdepth.json.
 
     Raises:
@@ -123,7 +121,6 @@ def finetune(
         StorageError: the disk is full.
         BlurdepthError: the loss is no number any more.
     """
-    recipe = recipe if seed is None else replace(recipe, seed=seed)
     estimator = load_estimator(str(base))
     folder = RunFolder(out, _run_key(estimator, samples, recipe))
     if (notes := folder.finished()) is not None:
