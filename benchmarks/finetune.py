@@ -120,7 +120,7 @@ class BareLoop:
         self.model, self.kind, self.recipe = estimator.model.to("cpu").train(), estimator.kind, recipe
         keep_statistics(self.model)
         self.data = data_of(items, recipe, estimator.processor)
-        self.optimizer = make_optimizer(self.model, recipe)
+        self.optimizer = make_optimizer(self.model, recipe, torch.float32)
 
     def step(self, number: int) -> tuple[Seconds, float]:
         """Do step `number` of all; how long it took, and the loss."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,9 +11,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.parsed_code import parsed_code
+from blurdepth import depth, files, images
 from blurdepth.benchmark import HEIGHT, MANIFEST, SPLITS, WIDTH, describe, read_benchmark
 from blurdepth.dataset import Split, TrainingSample
 from blurdepth.depth import Map, Mask
+from blurdepth.exposure import result
 from blurdepth.exposure.result import regions
 from blurdepth.files import encode_array, write_atomically
 from blurdepth.images import Rgb, content_hash, encode_png, linear_to_srgb
@@ -58,9 +59,9 @@ def ask(scene: Scene) -> Question:
 
 def samples_name() -> str:
     """Of the folder that `write_samples` writes: another whenever what it writes is."""
-    # The manifest knows of the streets, but not of regions.
-    made_by = MANIFEST.read_bytes() + parsed_code([Path(inspect.getfile(regions))]).encode()
-    return f"samples-{content_hash(made_by)[:12]}"
+    # The manifest knows of the streets, but not of their regions nor of how files are written.
+    code = parsed_code([Path(__file__), *(Path(str(module.__file__)) for module in (depth, files, images, result))])
+    return f"samples-{content_hash(MANIFEST.read_bytes() + code.encode())[:12]}"
 
 
 def write_samples(benchmark: Path, more: Sequence[int], folder: Path) -> list[TrainingSample]:
@@ -71,6 +72,10 @@ def write_samples(benchmark: Path, more: Sequence[int], folder: Path) -> list[Tr
         benchmark: its folder.
         more: seeds of the streets, which are rendered once.
         folder: of the samples.
+
+    Raises:
+        InputError: a scene of the benchmark is missing, or is of another one.
+        StorageError: the disk is full.
     """
     splits: tuple[Split, ...] = ("train", "val")
     samples = [
@@ -83,10 +88,10 @@ def write_samples(benchmark: Path, more: Sequence[int], folder: Path) -> list[Tr
         return samples + list(tqdm(rendered, "more streets", len(more), unit="", disable=None))
 
 
-def _write_street(samples: Path, seed: int) -> TrainingSample:
-    sample = _sample(samples / str(seed), "train")
+def _write_street(folder: Path, seed: int) -> TrainingSample:
+    sample = _sample(folder / str(seed), "train")
     whole = sample.sharp_target.exists()  # it is written last
-    return sample if whole else _write_sample(samples / str(seed), "train", render_scene(seed, WIDTH, HEIGHT))
+    return sample if whole else _write_sample(folder / str(seed), "train", render_scene(seed, WIDTH, HEIGHT))
 
 
 def _write_sample(folder: Path, split: Split, scene: Scene) -> TrainingSample:

@@ -71,7 +71,7 @@ def _keep_freed_memory() -> None:
     """Large tensors come and go at each step; new pages for each of them take a tenth of the time."""
     if set_option := getattr(ctypes.CDLL(None) if os.name == "posix" else None, "mallopt", None):
         set_option(_MALLOC_MMAP_MAX, 0)
-        set_option(_MALLOC_TRIM_THRESHOLD, 2**31 - 1)
+        set_option(_MALLOC_TRIM_THRESHOLD, -1)
         set_option(_MALLOC_TOP_PAD, 2**28)
 
 

@@ -177,13 +177,17 @@ def load_model(folder: Path, name: str) -> tuple[Any, Any]:
 
 
 def model_structure(name: str) -> Any | None:
-    """A transformers model without its weights; None if it is still to be downloaded.
+    """A transformers model without its weights; None if it is still to be downloaded, or can't be built without them.
 
     Raises:
-        ModelError: it is neither a folder with a depth model nor a Hub id, or it is damaged.
+        ModelError: it is neither a folder with a model nor a Hub id.
     """
-    folder = _folder_here(name)
-    return None if folder is None else read_structure(folder, name, _AUTO_MODEL, "a depth model")
+    if (folder := _folder_here(name)) is None:
+        return None
+    try:
+        return read_structure(folder, name, _AUTO_MODEL, "a depth model")
+    except Exception:  # of any library that a configuration can name: loading the model tells why, and how to mend it
+        return None
 
 
 def find_model(name: str, on_bytes: OnBytes | None = None) -> tuple[Path, str]:

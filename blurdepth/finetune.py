@@ -96,6 +96,7 @@ def finetune(
     recipe: Recipe,
     out: Path,
     control: Control,
+    *,
     device: str | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> Outcome:

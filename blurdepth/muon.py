@@ -81,8 +81,8 @@ def is_matrix(parameter: Tensor) -> bool:
 def orthogonalize(matrix: Tensor, dtype: torch.dtype) -> Tensor:
     """The matrix with its singular values brought to between 0.68 and 1.2, those below a 500th of its norm to less.
 
-    Newton and Schulz's iteration X <- (a + b A + c A A) X with A = X X^T, which bears the few digits of bfloat16: what
-    one round gets wrong, the next one mends.
+    Newton and Schulz's iteration X <- (a + b A + c A A) X with A = X X^T. It bears the few digits of bfloat16, in which
+    values come to within 0.01 and directions to within 0.02 of that: what one round gets wrong, the next one mends.
 
     Args:
         matrix: (m, n) float32, as is what is returned.

@@ -1,4 +1,4 @@
-"""What a fine-tune will take and what it will learn from, told before it starts; no model is loaded or downloaded."""
+"""What a fine-tune will take and learn from, told before it starts: without weights, and without a download."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Preflight:
     """What is known of a fine-tune before it starts. Sizes and times are estimates.
 
     Attributes:
-        findings: samples, balance, precision, encoder, disk, memory and time, in this order.
+        findings: samples, balance, weights of regions, precision, encoder, disk, memory and time, in this order.
         disk_bytes: at most, while it runs; None if the model's size is unknown until it is downloaded.
         memory_bytes: likewise.
         seconds: from quick to slow; likewise.
@@ -154,12 +154,13 @@ def _look_at_precision(recipe: Recipe, device: torch.device) -> list[Finding]:
 
 def _look_at_encoder(model: str, recipe: Recipe) -> list[Finding]:
     """Whether it can be frozen or checkpointed as is asked for."""
-    from blurdepth.training_step import prepare
+    from blurdepth.training_step import parameter_groups, prepare
 
     if not (recipe.freeze_encoder or recipe.checkpointing) or (structure := model_structure(model)) is None:
         return []
     try:
         prepare(structure, recipe)
+        parameter_groups(structure, recipe)
     except InputError as error:
         return [_stop(error)]
     return []

@@ -116,7 +116,8 @@ def read_structure(folder: Path, name: str, auto_class: str, what: str) -> Any:
     import torch
 
     with _reading_told(name, what), torch.device("meta"):
-        return auto_model.from_config(auto_config.from_pretrained(folder, local_files_only=True))
+        config = auto_config.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return auto_model.from_config(config, dtype=torch.float32, trust_remote_code=False)
 
 
 def read_weights(model_class: Any, folder: Path, name: str, what: str, **options: Any) -> Any:

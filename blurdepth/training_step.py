@@ -38,7 +38,7 @@ class Trainer:
         self.model, self._kind, self._recipe, self._processes = model, kind, recipe, processes
         self._precision = choose_precision(recipe, model.device)
         prepare(model, recipe)
-        self.optimizer = make_optimizer(model, recipe)
+        self.optimizer = make_optimizer(model, recipe, self._precision)
         # What is tiny in float16 becomes 0 unless it is scaled up; the other precisions don't need it.
         self.scaler = torch.amp.GradScaler(model.device.type, enabled=self._precision == torch.float16)
 
@@ -120,21 +120,20 @@ def keep_statistics(model: nn.Module) -> None:
             part.eval()
 
 
-def make_optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, recipe: Recipe, precision: torch.dtype) -> torch.optim.Optimizer:
     """The recipe's optimizer of all that learns, in the groups of `parameter_groups`.
 
     Args:
-        model: of transformers, on its device.
+        model: on its device.
         recipe: see `Recipe`.
+        precision: of the arithmetic, see `choose_precision`.
 
     Raises:
         InputError: nothing learns.
     """
-    if not (groups := parameter_groups(model, recipe)):
-        raise InputError(f"{type(model).__name__} is all encoder: with freeze_encoder nothing learns, leave it out.")
+    groups = parameter_groups(model, recipe)
     if recipe.optimizer == "muon":
-        precision = choose_precision(recipe, model.device)
-        # Products as long as those of float16 may be don't fit into it.
+        # The numbers of float16 don't become small enough for its products.
         dtype = torch.float32 if precision == torch.float16 else precision
         return Muon(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, dtype=dtype)
     return _ADAMS[recipe.optimizer](groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -144,6 +143,9 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """The encoder at the recipe's rate, all else `head_lr_factor` times faster; what is frozen is in neither.
 
     Each group holds its "factor", by which `learning_rate` is multiplied at each step.
+
+    Raises:
+        InputError: nothing learns.
     """
     encoder = encoder_of(model)
     inside = {id(parameter) for parameter in encoder.parameters()} if encoder is not None else set()
@@ -152,6 +154,8 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         ([p for p in trained if id(p) in inside], 1.0),
         ([p for p in trained if id(p) not in inside], recipe.head_lr_factor),
     ]
+    if not trained:
+        raise InputError(f"{type(model).__name__} is all encoder: with freeze_encoder nothing learns, leave it out.")
     return [{"params": params, "factor": factor, "lr": recipe.lr * factor} for params, factor in parts if params]
 
 

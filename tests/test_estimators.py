@@ -149,8 +149,9 @@ def test_a_folders_lasting_name_holds_in_any_working_folder(tiny_model: Path, mo
     assert (lasting_name("bundled"), lasting_name("owner/model")) == ("bundled", "owner/model")
 
 
+@pytest.mark.parametrize("asked", ["load_estimator", "model_structure"])
 @pytest.mark.parametrize("known", [True, False])
-def test_code_in_a_model_folder_is_never_run(tiny_model: Path, tmp_path: Path, known: bool) -> None:
+def test_code_in_a_model_folder_is_never_run(tiny_model: Path, tmp_path: Path, known: bool, asked: str) -> None:
     folder = shutil.copytree(tiny_model, tmp_path / "evil")
     (folder / "conf.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass C: pass\n")
     for file in ("config.json", "preprocessor_config.json"):
@@ -161,14 +162,14 @@ def test_code_in_a_model_folder_is_never_run(tiny_model: Path, tmp_path: Path, k
         if not known:
             values |= {"model_type": "new_kind", "image_processor_type": "NewKind"}
         (folder / file).write_text(json.dumps(values))
-    code = f"from blurdepth.estimators import load_estimator; load_estimator({str(folder)!r})"
+    code = f"from blurdepth.estimators import {asked}; print({asked}({str(folder)!r}))"
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, input="y\ny\n", capture_output=True, text=True, check=False
     )
     assert not (tmp_path / "ran").exists()
     assert "Do you wish" not in done.stdout + done.stderr
-    assert known or "ModelError" in done.stderr.splitlines()[-1]
+    assert known or done.stdout.strip() == "None" or "ModelError" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("notes", ["{}", '{"kind": "foo"}', '{"kind": ["foo"]}', "[]", "null", "{", "\udcff"])

@@ -133,7 +133,7 @@ def test_the_checkpoint_says_how_it_was_made(base: Path, samples: list[TrainingS
     learned = {"kind": "affine_inverse_depth", "provenance": {"streets": [[7, 9]]}}
     (own / NOTES).write_text(json.dumps(learned))
     origin = {"version": "v3", "manifest": "abc", "streets": [[3, 4]]}
-    outcome = finetune(str(own), samples, recipe(epochs=1, seed=7), out, Watcher(), "cpu", origin)
+    outcome = finetune(str(own), samples, recipe(epochs=1, seed=7), out, Watcher(), device="cpu", provenance=origin)
     assert outcome.checkpoint is not None
     notes = json.loads((outcome.checkpoint / NOTES).read_text())
     assert notes["kind"] == "affine_inverse_depth"

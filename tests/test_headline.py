@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import platform
 import signal
 import subprocess
 import sys
@@ -187,3 +188,23 @@ def test_blurred_frames_are_held_against_the_exposure_and_against_its_middle() -
         assert wrong["mixed"] > 0.02
     assert middle["error"]["sharp"] < 1e-3 < mean["error"]["sharp"]
     assert not (question.masks["mixed"] & (question.masks["pure"] | question.masks["ring"])).any()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_memory_that_a_tensor_leaves_is_taken_by_the_next_one() -> None:
+    code = """
+import resource, torch
+from benchmarks.side_by_side import _keep_freed_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(3):
+        torch.ones(50_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+usual = faults()
+_keep_freed_memory()
+faults()
+print(usual, faults())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    usual, kept = map(int, done.stdout.split())
+    assert kept < usual / 20

@@ -79,7 +79,7 @@ def checkpoint(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("card")
     samples = [write_sample(folder, frame) for frame in range(3)]
     origin = {"dataset_version": "v3", "dataset_manifest": "ab12", "job": "j4"}
-    outcome = finetune(tiny_model, samples, RECIPE, folder / "run", Quiet(), "cpu", provenance=origin)
+    outcome = finetune(tiny_model, samples, RECIPE, folder / "run", Quiet(), device="cpu", provenance=origin)
     assert outcome.checkpoint is not None
     return outcome.checkpoint
 

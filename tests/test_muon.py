@@ -30,12 +30,13 @@ def test_nothing_to_learn_moves_nothing() -> None:
     assert torch.equal(orthogonalize(torch.zeros(8, 16), torch.bfloat16), torch.zeros(8, 16))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(32, 48), (48, 32)])
-def test_matrices_move_as_pytorchs_moves_them(shape: tuple[int, int]) -> None:
+def test_matrices_move_as_pytorchs_moves_them(shape: tuple[int, int], dtype: torch.dtype) -> None:
     ours, theirs = nn.Parameter(random(*shape)), nn.Parameter(random(*shape))
     # Ours moves twice as far at the same rate.
     optimizers = (
-        Muon([ours], lr=0.01, weight_decay=0.1),
+        Muon([ours], lr=0.01, weight_decay=0.1, dtype=dtype),
         torch.optim.Muon([theirs], lr=0.02, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
     )
     for step in range(1, 4):

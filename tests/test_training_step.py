@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from blurdepth import muon, training_step
+from blurdepth import muon
 from blurdepth.errors import InputError
 from blurdepth.estimators import BUNDLED, SHIPPED, load_estimator
 from blurdepth.processes import Processes
 from blurdepth.recipe import Recipe, load_recipe
 from blurdepth.training_data import Batch
-from blurdepth.training_step import Trainer, choose_precision, encoder_of, has_bfloat16
+from blurdepth.training_step import Trainer, choose_precision, encoder_of, has_bfloat16, make_optimizer
 from tests.conftest import write_tiny_model
 
 
@@ -157,9 +157,12 @@ def test_a_step_in_bfloat16_learns_what_one_in_float32_would() -> None:
     assert {value.dtype for value in half.model.state_dict().values() if value.is_floating_point()} == {torch.float32}
 
 
-@pytest.mark.parametrize(("precision", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
-def test_muon_computes_in_the_precision_of_the_recipe(
-    base: Path, precision: str, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [(torch.float32, torch.float32), (torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32)],
+)
+def test_muon_computes_in_the_precision_of_the_recipe_but_in_float16(
+    base: Path, precision: torch.dtype, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = set()
 
@@ -167,7 +170,10 @@ def test_muon_computes_in_the_precision_of_the_recipe(
         seen.add(dtype)
         return matrix
 
-    monkeypatch.setattr(training_step, "has_bfloat16", lambda _: True)
     monkeypatch.setattr(muon, "orthogonalize", orthogonalize)
-    trainer(base, optimizer="muon", precision=precision).step(batch(), 1e-4)
+    model = load_estimator(str(base)).model
+    optimizer = make_optimizer(model, recipe(optimizer="muon"), precision)
+    for each in model.parameters():
+        each.grad = torch.ones_like(each)
+    optimizer.step()
     assert seen == {expected}
