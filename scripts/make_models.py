@@ -5,8 +5,8 @@
 trains `checkpoints/bundled` (see train_bundled.py), fine-tunes it on blurred streets towards both targets with three
 seeds each (see benchmarks/headline.py), writes the table into the README, picture and figures into `assets/`, and takes
 the first seed's fine-tune on exposure targets as `checkpoints/bundled-blur`. On two CPU cores the first takes three
-hours and the six fine-tunes four; three with `--precision bfloat16` where the CPU has it, six where it has no AVX-512.
-Killed at any time and started again, it goes on where it was.
+hours, and the six fine-tunes with their streets four; two and a half with `--precision bfloat16` where the CPU has it,
+seven where it has no AVX-512. Killed at any time and started again, it goes on where it was.
 """
 
 from __future__ import annotations
