@@ -41,6 +41,10 @@ class Samples:
             raise NotFoundError(f"There is no frame {frame_id!r}: upload it first.")
         return Frame(**row)
 
+    def has_frame(self, frame_id: str) -> bool:
+        """Whether a frame with this id is kept."""
+        return self._db.row("SELECT 1 FROM frames WHERE id = ?", [frame_id]) is not None
+
     def frames(self, limit: int = 60) -> list[Frame]:
         """The newest frames first."""
         return [Frame(**row) for row in self._db.rows("SELECT * FROM frames ORDER BY created_at DESC LIMIT ?", [limit])]

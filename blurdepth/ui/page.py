@@ -18,7 +18,7 @@ from blurdepth.ui.compare import CompareTab
 from blurdepth.ui.curate import CurateTab
 from blurdepth.ui.dataset import DatasetTab
 from blurdepth.ui.generate import GenerateTab
-from blurdepth.ui.shared import ASSETS, LIGHT, told
+from blurdepth.ui.shared import ASSETS, LIGHT, browser_state, told
 from blurdepth.ui.train import IS_VISIBLE, TrainTab
 from blurdepth.workspace import Workspace
 
@@ -37,8 +37,7 @@ class Page:
         with gr.Blocks(title="blurdepth", fill_width=True, delete_cache=(3600, 86400)) as self.blocks:
             # First, so that they get their names before the page's own handlers take some.
             api.add_endpoints(workspace)
-            # A fixed key and secret, so that what a browser remembers outlives a restart; nothing in it is secret.
-            self.memory = gr.BrowserState({}, storage_key="blurdepth", secret="blurdepth")
+            self.memory = browser_state("blurdepth", {})
             self.header = gr.HTML(self.header_now(), elem_id="header")
             with gr.Tabs(selected="generate", overflow_behavior="wrap") as self.tabs:
                 with self._tab("1 Generate", "generate") as self.generate_tab:
@@ -97,8 +96,7 @@ class Page:
         tab = self.generate
         loaded = self.blocks.load(self.recognise, self.memory, self.memory, **LIGHT)
         desk = [tab.desk.notice, tab.desk.editor]
-        remembered = [self.memory, tab.input.frame_id]
-        restored = loaded.then(tab.restore, remembered, tab.restored, **LIGHT)
+        restored = loaded.then(tab.restore, [self.memory, *tab.kept], tab.restored, **LIGHT)
         # Somebody may have begun to type while the page came back: the words that stand there are read last.
         read_last = restored.then(tab.read_again, [self.memory, *tab.words.all], tab.words.reading, **LIGHT)
         read_last.then(tab.desk.show, tab.looked_at, desk, **LIGHT)

@@ -81,6 +81,14 @@ def checked(asked: object) -> dict[str, Any]:
     return asked
 
 
+def browser_state(key: str, default: Any) -> gr.BrowserState:
+    """A value that this browser keeps over reloads and restarts of the app, from the moment it changes.
+
+    The secret is fixed so that a restart can read it; nothing in it is secret.
+    """
+    return gr.BrowserState(default, storage_key=key, secret="blurdepth")
+
+
 def frame_input(label: str) -> gr.File:
     """An input for one picture that hands over the very file that came.
 

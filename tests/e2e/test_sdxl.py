@@ -86,7 +86,6 @@ def test_a_reload_brings_back_what_paints_and_how(app: App, page: Page, tiny: Pa
     open_with_frame(app, page)
     choose(page, tiny, steps=7, height_px=96)
     page.locator("#paint-preview input").check()
-    page.wait_for_timeout(1500)  # what is told is then remembered
     page.reload()
     expect(page.locator("#cost")).to_contain_text("Nothing has to be downloaded", timeout=MINUTES)
     expect(page.get_by_label("SDXL alone, as in the paper")).to_be_checked()

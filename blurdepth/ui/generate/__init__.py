@@ -31,6 +31,12 @@ _LOOK_AT_RESULTS = """(...asked) => {
 }"""
 # While it works there is no second start, but a cancel. Said by the page itself, so that the work needn't wait for it.
 _BEGIN = """() => [false, false, true].map(interactive => ({interactive, __type__: 'update'}))"""
+# By the page itself: what was changed just before a reload is kept, and no answer overtakes another.
+_REMEMBER = """(memory, prompt, negative, reading, model, finder, editor, ...painting) => {
+  // The editor is empty while there is no depth: what was set is remembered until there is.
+  const setup = JSON.parse(editor).setup || memory.setup || '';
+  return {...memory, prompt, negative, reading, model, finder, setup, painting};
+}"""
 
 
 def read_seed(typed: str) -> int:
@@ -55,7 +61,8 @@ class GenerateTab:
 
     Args:
         workspace: the data folder.
-        memory: what this browser remembers: frame, words, model, who moves, and the variants last made.
+        memory: what this browser remembers: here words, models, who moves, and what paints. Frame and variants are
+            kept by the browser on their own.
     """
 
     def __init__(self, workspace: Workspace, memory: gr.BrowserState) -> None:
@@ -118,35 +125,24 @@ class GenerateTab:
         panel = [self.input.upload, self.input.frame_id, *desk, *self.results.all]
         # A new frame ends what is being made of the old one.
         ongoing = [self.made, self.blended, *self.results.repaired]
-        came = (
+        for event in (
             self.input.upload.upload(self.take_upload, self.input.upload, panel, cancels=ongoing, **LIGHT),
             self.input.examples.click(self.take_example, None, panel, cancels=ongoing, **LIGHT),
-        )
-        for event in came:
-            self._remember_after(event)
+        ):
             event.then(self.end, None, [self.start, self.clip.start, self.cancel], **LIGHT).then(
                 self.desk.show, self.looked_at, desk, **HEAVY
             )
         for choice in (model, self.input.finder):
-            self._remember_after(choice.change(self.desk.show, self.looked_at, desk, **HEAVY))
+            choice.change(self.desk.show, self.looked_at, desk, **HEAVY)
 
     def _connect_memory(self) -> None:
-        for event in (self.ended, self.blend_ended, self.stopped, *self.results.repaired, self.backend.changed):
-            self._remember_after(event)
-        for changed in (
-            self.words.prompt.blur,
-            self.words.negative.blur,
-            self.words.reading.edit,
-            self.desk.editor.edit,
-        ):
-            # Of quick changes the last one counts, which would be dropped while the one before is being kept.
-            self._remember_after(changed(lambda: None, None, None, trigger_mode="always_last", **LIGHT))
-
-    def _remember_after(self, event: Any) -> None:
-        models = [self.input.model, self.input.finder]
-        made_by = [*models, self.results.shown, self.desk.editor, *self.backend.all]
-        remembered = [self.input.frame_id, *self.words.all, *made_by]
-        event.then(self.remember, [self.memory, *remembered], self.memory, **LIGHT)
+        words, models = self.words, [self.input.model, self.input.finder]
+        known = [self.memory, *words.all, *models, self.desk.editor, *self.backend.all]
+        by_hand = [words.prompt.blur, words.negative.blur, words.reading.edit, self.desk.editor.edit, self.start.click]
+        by_hand += [*(choice.input for choice in models), *self.backend.by_hand]
+        gr.on(by_hand, None, known, self.memory, js=_REMEMBER)
+        for filled_in in (*words.turned, self.input.suggested, self.backend.switched):
+            filled_in.then(None, known, self.memory, js=_REMEMBER)
 
     def take_upload(self, path: str | None) -> tuple[Any, ...]:
         """Keep the uploaded file as a frame and show it as it was understood, or say why it can't be used."""
@@ -255,31 +251,34 @@ class GenerateTab:
             "Click or paint what should move in the frame above."
         )
 
-    def remember(self, memory: dict[str, Any], *values: Any) -> dict[str, Any]:
-        """Keep in this browser what a reload should bring back."""
-        names = ("frame_id", "prompt", "negative", "reading", "model", "finder", "shown")
-        plain, (editor, *painting) = values[: len(names)], values[len(names) :]
-        # The editor is empty while there is no depth: what was set is remembered until there is.
-        setup = chosen_setup(editor) or memory.get("setup", "")
-        return {**memory, **dict(zip(names, plain, strict=True)), "setup": setup, "painting": painting}
+    @property
+    def kept(self) -> list[Any]:
+        """The frame and the variants last made, which the browser keeps on its own."""
+        return [self.input.frame_id, self.results.shown]
 
     @property
     def restored(self) -> list[Any]:
         """What `restore` gives values for."""
-        results, words = self.results, [self.words.prompt, self.words.negative]
-        models = [self.input.model, self.input.finder]
-        return [self.input.frame_id, *words, *models, *self.backend.all, *results.made[1:]]
+        words, models = [self.words.prompt, self.words.negative], [self.input.model, self.input.finder]
+        return [*self._frame_and_variants, *words, *models, *self.backend.all]
 
-    def restore(self, memory: dict[str, Any], frame_id: str) -> tuple[Any, ...]:
-        """Bring back what this browser remembers, unless a frame has come in the meantime."""
-        if frame_id or "reading" not in memory:
-            return tuple(gr.skip() for _ in self.restored)
-        frame = self.input.remembered(memory)
-        shown = [each for each in memory["shown"] if frame and self.results.is_of(each, frame.id)]
-        words = (memory["prompt"], memory["negative"])
-        models = memory["model"], memory["finder"]
+    @property
+    def _frame_and_variants(self) -> list[Any]:
+        return [self.input.frame_id, *self.results.made[1:]]
+
+    def restore(self, memory: dict[str, Any], frame_id: str, shown: list[str]) -> tuple[Any, ...]:
+        """Bring back what this browser remembers, but a frame and variants that are no longer there."""
+        chosen = [memory.get(name, gr.skip()) for name in ("prompt", "negative", "model", "finder")]
         painting = memory.get("painting") or [gr.skip() for _ in self.backend.all]
-        return frame.id if frame else "", *words, *models, *painting, *self.results.restored(shown)
+        return *self._restored_frame(frame_id, shown), *chosen, *painting
+
+    def _restored_frame(self, frame_id: str, shown: list[str]) -> tuple[Any, ...]:
+        """Frame and variants; nothing is said where there were none, as a frame may have come in the meantime."""
+        if not frame_id:
+            return tuple(gr.skip() for _ in self._frame_and_variants)
+        there = self.workspace.store.samples.has_frame(frame_id)
+        kept = [each for each in shown if there and self.results.is_of(each, frame_id)]
+        return gr.skip() if there else "", *self.results.restored(kept)
 
     def read_again(self, memory: dict[str, Any], prompt: str, negative: str, shown: str) -> str:
         """What to show for the words that stand there once the page is back: as it was left, if that was of them."""

@@ -73,11 +73,12 @@ class Backend:
         # Apart from `tell`: an update of the panel while somebody types in it can take back what was typed.
         self.kind.change(self.show_settings, self.kind, [self.panel, self.preview], **LIGHT)
         told = [self.cost, self.instead]
-        typed = [box.blur for box in (self.base, self.adapter)]
-        drawn = [slider.release for slider in (self.steps, self.guidance, self.short_side)]
-        changes = [self.kind.change, self.preview.change, self.frame_id.change, *typed, *drawn]
-        self.changed = gr.on(changes, self.tell, [self.frame_id, *self.all], told, trigger_mode="always_last", **LIGHT)
-        self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
+        sliders = [self.steps, self.guidance, self.scale, self.factor, self.short_side]
+        set_so = [*(box.blur for box in (self.base, self.adapter)), *(slider.release for slider in sliders)]
+        changes = [self.kind.change, self.preview.change, self.frame_id.change, *set_so]
+        gr.on(changes, self.tell, [self.frame_id, *self.all], told, trigger_mode="always_last", **LIGHT)
+        self.by_hand = [self.kind.input, self.preview.input, *set_so]
+        self.switched = self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
 
     @property
     def all(self) -> list[Any]:

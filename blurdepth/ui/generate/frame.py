@@ -15,6 +15,7 @@ from blurdepth.ui import html
 from blurdepth.ui.editor import NOTHING, ask, movers_editor
 from blurdepth.ui.shared import (
     LIGHT,
+    browser_state,
     clicked,
     download_progress,
     example_cards,
@@ -36,7 +37,7 @@ class FrameInput:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.frame_id = gr.State("")
+        self.frame_id = browser_state("blurdepth-frame", "")
         self.upload = frame_input("Sharp frame")
         gr.Markdown(f"{LIMITS}. Drop it, paste it, or press an example:", elem_classes="bd-note")
         self.examples = picture_grid("Examples", value=html.grid(example_cards()), elem_id="examples")
@@ -61,7 +62,7 @@ class FrameInput:
             info="Or type any model of the Hub that tells people and vehicles apart (EoMT, Mask2Former, MaskFormer).",
             allow_custom_value=True,
         )
-        self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
+        self.suggested = self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
         self.model.change(lambda model: gr.update(visible=model in SHIPPED), self.model, self.suggestion, **LIGHT)
 
     def keep_upload(self, path: str | None) -> Frame:
@@ -77,13 +78,6 @@ class FrameInput:
         """Keep an example frame."""
         path = example_frame(clicked(event))
         return self.workspace.add_frame(read_bytes(path), path.name)
-
-    def remembered(self, memory: dict[str, Any]) -> Frame | None:
-        """The frame that this browser had last, if it is still kept."""
-        try:
-            return self.workspace.store.samples.frame(str(memory.get("frame_id") or ""))
-        except BlurdepthError:
-            return None
 
 
 class FrameDesk:

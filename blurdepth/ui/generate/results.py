@@ -14,7 +14,7 @@ from blurdepth.images import encode_png
 from blurdepth.repair import can_repair, failed, repair
 from blurdepth.store.records import Sample
 from blurdepth.ui import html
-from blurdepth.ui.shared import HEAVY, LIGHT, clicked, picture_grid, told
+from blurdepth.ui.shared import HEAVY, LIGHT, browser_state, clicked, picture_grid, told
 from blurdepth.workspace import Workspace
 
 VIEWS = ["Variant", "Sharp frame", "Target depth"]
@@ -27,7 +27,7 @@ class Results:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.shown, self.selected = gr.State([]), gr.State("")
+        self.shown, self.selected = browser_state("blurdepth-shown", []), gr.State("")
         self.status = gr.HTML("", elem_id="generate-status")
         self.variants = picture_grid("Variants", value=_NONE, elem_id="variants")
         self.view = gr.Radio(VIEWS, value=VIEWS[0], label="Large view (key F flips)", elem_id="view", visible=False)

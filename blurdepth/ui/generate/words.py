@@ -61,13 +61,14 @@ class Words:
             box.change(read, self.all, self.reading, trigger_mode="always_last", **LIGHT)
             box.input(lambda: None, None, self.entry, **LIGHT)
         self.entry.focus(lambda: gr.update(choices=self._names()), None, self.entry, **LIGHT)
-        self.entry.input(told(self.turn_to), self.entry, [*words, self.name], **LIGHT)
-        self.dice.click(told(self.any_entry), None, self.entry, **LIGHT).then(
-            told(self.turn_to), self.entry, [*words, self.name], **LIGHT
-        )
+        chosen_by_chance = self.dice.click(told(self.any_entry), None, self.entry, **LIGHT)
+        self.turned = [
+            self.entry.input(told(self.turn_to), self.entry, [*words, self.name], **LIGHT),
+            chosen_by_chance.then(told(self.turn_to), self.entry, [*words, self.name], **LIGHT),
+            self.restorable.input(told(self.restore), self.restorable, [*book, *words, self.name], **LIGHT),
+        ]
         self.keep.click(told(self.keep_words), [self.name, *words], book, **LIGHT)
         self.remove.click(told(self.remove_entry), self.name, book, **LIGHT)
-        self.restorable.input(told(self.restore), self.restorable, [*book, *words, self.name], **LIGHT)
 
     def turn_to(self, name: str) -> tuple[str, str, str]:
         """Prompt, negative prompt and name of an entry."""
