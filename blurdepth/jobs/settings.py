@@ -30,8 +30,8 @@ def finetune_settings(
     file later makes no difference. A seed takes the place of the recipe's.
 
     Raises:
-        BlurdepthError: the version, the preset or the base does not exist, the seed is out of range, or the version
-            is too small; nothing is downloaded.
+        BlurdepthError: the version, the preset or the base does not exist, the seed is out of range, the version is
+            too small, or `preflight` finds what can't work; nothing is downloaded.
     """
     recipe = load_recipe(preset, seed)
     workspace.training_samples(version, recipe.split, recipe.val_share, recipe.seed)

@@ -38,7 +38,7 @@ def test_a_fine_tune_is_watched_and_steered_from_the_page(app: App, browser: Bro
     state = page.locator("#job-card .bd-state")
     expect(state).to_have_text("running", timeout=2 * MINUTES)
     page.locator("#pause").click()
-    expect(state).to_have_text("paused", timeout=MINUTES)
+    expect(state).to_have_text("paused", timeout=3 * MINUTES)
     page.close()
 
     page = browser.new_page()
@@ -49,7 +49,7 @@ def test_a_fine_tune_is_watched_and_steered_from_the_page(app: App, browser: Bro
     page.locator("#resume").click()
     expect(state).to_have_text("running")
     page.locator("#stop").click()
-    expect(state).to_have_text("stopped", timeout=MINUTES)
+    expect(state).to_have_text("stopped", timeout=3 * MINUTES)
     page.locator("#resume").click()
     expect(state).to_have_text("done", timeout=10 * MINUTES)
 
