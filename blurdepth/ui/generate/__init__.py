@@ -31,7 +31,7 @@ _LOOK_AT_RESULTS = """(...asked) => {
 }"""
 # While it works there is no second start, but a cancel. Said by the page itself, so that the work needn't wait for it.
 _BEGIN = """() => [false, false, true].map(interactive => ({interactive, __type__: 'update'}))"""
-# By the page itself: what was changed just before a reload is kept, and no answer overtakes another.
+# By the page itself: what was changed just before a reload is kept, and no two answers overtake each other.
 _REMEMBER = """(memory, prompt, negative, reading, model, finder, editor, ...painting) => {
   // The editor is empty while there is no depth: what was set is remembered until there is.
   const setup = JSON.parse(editor).setup || memory.setup || '';
