@@ -109,16 +109,15 @@ class GenerateTab:
         )
         self.ended = self.made.then(self.end, None, buttons, **LIGHT)
         self.blended = self.clip.start.click(self.blend, [*self.clip.asked, model], [frame_id, *shown], **again)
-        self.blend_ended = self.blended.then(self.end, None, buttons, **LIGHT)
         # The frame in the middle of the exposure is the one to go on with.
-        self.blend_ended.then(self.desk.show, self.looked_at, desk, **HEAVY)
+        self.blended.then(self.end, None, buttons, **LIGHT).then(self.desk.show, self.looked_at, desk, **HEAVY)
         for work in (self.made, self.blended):
             work.failure(self.end, None, buttons, **LIGHT)
         ongoing = [self.made, self.blended]
         told_so = [results.status, *buttons]
         stopping = self.cancel.click(self.cancelled, None, told_so, cancels=ongoing, **LIGHT)
         # A step that was under way may report once more after the first answer; the second one stands.
-        self.stopped = stopping.then(self.cancelled, None, told_so, **LIGHT)
+        stopping.then(self.cancelled, None, told_so, **LIGHT)
 
     def _connect_frame(self) -> None:
         desk, model = [self.desk.notice, self.desk.editor], self.input.model
@@ -278,7 +277,7 @@ class GenerateTab:
             return tuple(gr.skip() for _ in self._frame_and_variants)
         there = self.workspace.store.samples.has_frame(frame_id)
         kept = [each for each in shown if there and self.results.is_of(each, frame_id)]
-        return gr.skip() if there else "", *self.results.restored(kept)
+        return gr.skip() if there else "", *self.results.of(kept)
 
     def read_again(self, memory: dict[str, Any], prompt: str, negative: str, shown: str) -> str:
         """What to show for the words that stand there once the page is back: as it was left, if that was of them."""

@@ -36,7 +36,7 @@ class Backend:
         frame_id: of the frame that is to be painted, by whose size the cost goes.
     """
 
-    def __init__(self, workspace: Workspace, frame_id: gr.State) -> None:
+    def __init__(self, workspace: Workspace, frame_id: gr.BrowserState) -> None:
         self.workspace, self.frame_id = workspace, frame_id
         self.kind = gr.Radio(CHOICES, value=exposure.BACKEND, label="Variants are made by", elem_id="backend")
         self.cost = gr.HTML(_note(_SIMULATOR), elem_id="cost")

@@ -65,7 +65,7 @@ class Results:
         status = (
             html.bar(len(ids) / number, f"{len(ids)} of {number} {'variant' if number == 1 else 'variants'}") + hint
         )
-        return status, *self._of(ids)
+        return status, *self.of(ids)
 
     def painting(self, ids: list[str], number: int, step: PaintStep) -> tuple[Any, ...]:
         """Values for `made` while a picture emerges."""
@@ -74,8 +74,8 @@ class Results:
         rough = "" if step.rough is None else html.rough(encode_png(step.rough), words)
         return status + rough, *(gr.skip() for _ in self.made[1:])
 
-    def _of(self, ids: list[str]) -> tuple[Any, ...]:
-        """Values for variants, shown, onward and the repair of all."""
+    def of(self, ids: list[str]) -> tuple[Any, ...]:
+        """Values for `made` but the status: variants, shown, onward and the repair of all."""
         failing = len(self._failed(ids))
         words = "Repair the one that failed" if failing == 1 else f"Repair the {failing} that failed"
         return (
@@ -87,10 +87,6 @@ class Results:
 
     def _failed(self, ids: list[str]) -> list[Sample]:
         return failed(self.workspace, [self.workspace.store.samples.sample(each) for each in ids])
-
-    def restored(self, ids: list[str]) -> tuple[Any, ...]:
-        """Values for `made` but the status after a reload."""
-        return self._of(ids)
 
     def _way_on(self, ids: list[str]) -> Any:
         words = "1 variant: look at it" if len(ids) == 1 else f"{len(ids)} variants: look through them"
@@ -159,14 +155,14 @@ class Results:
             made.append(sample.id)
             ids = list(dict.fromkeys([*shown, *made]))
             status = html.bar(len(made) / len(samples), f"{len(made)} of {len(samples)} repaired")
-            yield status, *self._of(ids), *unchanged
+            yield status, *self.of(ids), *unchanged
         yield self._repaired(shown, made)
 
     def _repaired(self, shown: list[str], made: list[str]) -> tuple[Any, ...]:
         if not made:
             raise InputError("Nothing is left to repair: every variant that failed has been.")
         ids = list(dict.fromkeys([*shown, *made]))
-        _, *rest = self._of(ids)
+        _, *rest = self.of(ids)
         status = html.notice(f"{len(made)} repaired: same look, with the blur and the depth of the exposure.")
         chosen = made[-1]
         view = gr.update(visible=True, choices=[*VIEWS, GUIDE], value=VIEWS[0])
