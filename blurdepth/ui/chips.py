@@ -32,10 +32,18 @@ def condition_chips(prompt: str, negative: str) -> gr.HTML:
 def read(prompt: str, negative: str, *known: str) -> str:
     """What to show for a prompt: the first `known` that is of the same words, as it may be changed by hand, or anew."""
     for each in known:
-        words = json.loads(each)
-        if (words.get("prompt"), words.get("negative")) == (prompt, negative):
+        if _words(each) == (prompt, negative):
             return each
     return json.dumps(_read(prompt, negative))
+
+
+def _words(known: str) -> tuple[Any, Any] | None:
+    """Prompt and negative prompt that it is of; None where the browser kept something else."""
+    try:
+        words = json.loads(known)
+    except ValueError:
+        return None
+    return (words.get("prompt"), words.get("negative")) if isinstance(words, dict) else None
 
 
 def turn_knob(asked: dict[str, Any]) -> dict[str, Any]:

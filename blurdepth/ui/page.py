@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from blurdepth.ui.train import IS_VISIBLE, TrainTab
 from blurdepth.workspace import Workspace
 
 _STATIC = Path(__file__).parent / "static"
+_SCRIPTS = ("keys.js", "files.js", "memory.js")
 _SECONDS_BETWEEN_LOOKS = 2.0
 # Fonts of the reader's own system: the page asks no other host for anything.
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
@@ -94,25 +94,19 @@ class Page:
 
     def _connect_start(self) -> None:
         tab = self.generate
-        loaded = self.blocks.load(self.recognise, self.memory, self.memory, **LIGHT)
         desk = [tab.desk.notice, tab.desk.editor]
-        restored = loaded.then(tab.restore, [self.memory, *tab.kept], tab.restored, **LIGHT)
-        # Somebody may have begun to type while the page came back: the words that stand there are read last.
-        read_last = restored.then(tab.read_again, [self.memory, *tab.words.all], tab.words.reading, **LIGHT)
-        read_last.then(tab.desk.show, tab.looked_at, desk, **LIGHT)
-        loaded.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
+        loaded = self.blocks.load(None, tab.recalled, tab.recalled, js=tab.recall)
+        recalled = loaded.then(None, js="blurdepthMemory.recalled")
+        recalled.then(tab.read_again, [self.memory, *tab.words.all], tab.words.reading, **LIGHT)
+        recalled.then(tab.desk.show, tab.looked_at, desk, **LIGHT)
+        recalled.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
         timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)
         timer.tick(self.header_now, None, self.header, **LIGHT)
         watched = [self.train.job, self.train.seen, self.train.visible]
         timer.tick(told(self.train.watch), watched, self.train.view, js=IS_VISIBLE, **LIGHT)
-        results = tab.results
-        self.generate_tab.select(results.refresh, [results.shown, results.selected], results.variants, **LIGHT)
+        self.generate_tab.select(tab.results.show, tab.results.asked, tab.results.shown, **LIGHT)
         for event in (self.generate.ended, *self.curate.decisions):
             event.then(self.header_now, None, self.header, **LIGHT)
-
-    def recognise(self, memory: dict[str, Any] | None) -> dict[str, Any]:
-        """Give a new browser a name, by which undo knows whose decisions are whose."""
-        return {"actor": uuid.uuid4().hex[:12], **(memory or {})}
 
     def header_now(self) -> str:
         """Device, counts and the running job."""
@@ -156,7 +150,7 @@ def _launch(page: Page, workspace: Workspace, host: str, port: int) -> None:
         server_port=port,
         theme=theme(),
         css_paths=[_STATIC / "style.css"],
-        head="".join(f"<script>{(_STATIC / name).read_text()}</script>" for name in ("keys.js", "files.js")),
+        head="".join(f"<script>{(_STATIC / name).read_text()}</script>" for name in _SCRIPTS),
         allowed_paths=[
             str(workspace.pictures.root),
             str(workspace.folder / "previews"),

@@ -58,6 +58,14 @@ def start_app(data: Path, scratch: Path) -> App:
     raise AssertionError("the app did not answer within a minute")
 
 
+def write(page: Page, prompt: str, understood: str) -> None:
+    """Write a prompt once the page is there, and wait until it is read."""
+    chips = page.locator("#reading .bd-chips")
+    expect(chips.locator("button").first).to_be_visible()
+    page.locator("#prompt textarea").fill(prompt)
+    expect(chips).to_contain_text(understood)
+
+
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
     """A fresh app."""

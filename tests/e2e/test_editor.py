@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Page, expect
 
 from blurdepth.images import encode_png
 from tests.conftest import sliding_pictures
-from tests.e2e.conftest import App
+from tests.e2e.conftest import App, write
 
 MINUTES = 60_000
 WIDTH, HEIGHT = 320, 120
@@ -57,52 +55,6 @@ def settled(page: Page) -> str:
     source = page.locator(".bd-preview img").get_attribute("src")
     assert source is not None and source.startswith("data:image/jpeg")
     return source
-
-
-def write(page: Page, prompt: str, understood: str) -> None:
-    """Write a prompt once the page is there, and wait until it is read."""
-    chips = page.locator("#reading .bd-chips")
-    expect(chips.locator("button").first).to_be_visible()
-    page.locator("#prompt textarea").fill(prompt)
-    expect(chips).to_contain_text(understood)
-
-
-def sent(request: Request) -> list[Any]:
-    """The values that an event of the page sends to its function."""
-    values: list[Any] = (request.post_data_json or {}).get("data", [])
-    return values
-
-
-def hold(page: Page, is_one: Callable[[list[Any]], bool]) -> list[Route]:
-    """Keep the events back whose values are such, as they come; the others go on."""
-    held: list[Route] = []
-
-    def look(route: Route) -> None:
-        if is_one(sent(route.request)):
-            held.append(route)
-        else:
-            route.continue_()
-
-    page.route("**/queue/join*", look)
-    return held
-
-
-def until_held(page: Page, held: list[Route]) -> None:
-    """Wait until an event has come that is kept back."""
-    for _ in range(MINUTES // 50):
-        if held:
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("the event never came")
-
-
-def let_go(page: Page, held: list[Route]) -> None:
-    """Let them go on, and wait for their answers."""
-    with page.expect_response("**/queue/join*"):
-        for each in held:
-            each.continue_()
-    page.unroute_all()
-    page.wait_for_timeout(1_000)  # the answer comes over a stream that leaves nothing to wait for
 
 
 @pytest.mark.browser
@@ -184,78 +136,6 @@ def test_a_chip_is_turned_by_hand_and_goes_back_to_the_words(app: App, page: Pag
     page.get_by_role("button", name="Back to the words").click()
     expect(chips).to_contain_text("fog 0.3")
     expect(page.get_by_role("button", name="snow")).to_have_count(0)
-
-
-@pytest.mark.browser
-def test_what_is_changed_is_kept_by_the_browser_before_the_app_answers(app: App, page: Page) -> None:
-    page.goto(app.url)
-    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
-    page.locator("#examples .bd-card").first.click()
-    expect(page.locator("#editor .bd-preview img")).to_be_visible(timeout=2 * MINUTES)
-    page.get_by_label("Variants").first.fill("1")
-    page.locator("#generate").click()
-    expect(page.locator("#to-curate")).to_be_visible(timeout=2 * MINUTES)
-
-    unheard = hold(page, lambda values: True)  # noqa: ARG005
-    page.locator("#prompt textarea").fill("dense fog, cars at 20 m/s")
-    page.get_by_label("SDXL draws, the simulator exposes").check()
-    until_held(page, unheard)
-    page.unroute_all()
-    page.reload()
-    expect(page.locator("#prompt textarea")).to_have_value("dense fog, cars at 20 m/s")
-    expect(page.get_by_label("SDXL draws, the simulator exposes")).to_be_checked()
-    expect(page.locator("#editor .bd-preview img")).to_be_visible(timeout=2 * MINUTES)
-    expect(page.locator("#variants .bd-card")).to_have_count(1)
-
-    page.locator("#prompt-book input").click()
-    page.get_by_role("option", name="Dense fog").click()
-    expect(page.locator("#prompt textarea")).not_to_have_value("dense fog, cars at 20 m/s")
-    chosen = page.locator("#prompt textarea").input_value()
-    page.reload()
-    expect(page.locator("#prompt textarea")).to_have_value(chosen)
-
-
-@pytest.mark.browser
-def test_a_turn_outlives_an_answer_that_was_asked_before_it(app: App, page: Page) -> None:
-    prompt = "light fog, cars at 10 m/s"
-    page.goto(app.url)
-    chips = page.locator("#reading .bd-chips")
-    write(page, prompt, "fog 0.3")
-    page.locator("#prompt textarea").blur()
-    page.reload()
-    expect(page.locator("#prompt textarea")).to_have_value(prompt)
-    readings = hold(page, lambda values: len(values) == 3 and values[0] == prompt)
-    page.reload()
-    expect(chips).to_contain_text("fog 0.3")
-    page.get_by_role("button", name="fog 0.3").click()
-    page.locator(".bd-turner input").fill("0.8")
-    expect(chips).to_contain_text("fog 0.8")
-    until_held(page, readings)
-    let_go(page, readings)
-    expect(chips).to_contain_text("fog 0.8")
-
-
-@pytest.mark.browser
-def test_an_answer_that_other_words_have_overtaken_changes_nothing(app: App, page: Page) -> None:
-    late = hold(page, lambda values: len(values) == 4 and isinstance(values[0], dict) and values[3].startswith("{"))
-    page.goto(app.url)
-    until_held(page, late)
-    write(page, "dense fog, trams speeding past", "fog 0.9")
-    let_go(page, late)
-    expect(page.locator("#reading .bd-chips")).to_contain_text("fog 0.9")
-
-
-@pytest.mark.browser
-def test_a_frame_that_comes_while_the_page_does_is_not_taken_back(app: App, page: Page) -> None:
-    late = hold(page, lambda values: len(values) == 3 and isinstance(values[0], dict) and values[1:] == ["", []])
-    page.goto(app.url)
-    until_held(page, late)
-    page.locator("#examples .bd-card").first.click()
-    expect(page.locator("#editor .bd-preview img")).to_be_visible(timeout=2 * MINUTES)
-    let_go(page, late)
-    page.get_by_label("Variants").first.fill("1")
-    page.locator("#generate").click()
-    expect(page.locator("#variants .bd-card")).to_have_count(1, timeout=2 * MINUTES)
 
 
 @pytest.mark.browser

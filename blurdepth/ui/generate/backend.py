@@ -13,6 +13,7 @@ from blurdepth.diffusion import DiffusionModels, PaintSettings, plan_painting
 from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generators import exposure, painted
 from blurdepth.ui import html
+from blurdepth.ui.generate.work import Work
 from blurdepth.ui.shared import LIGHT
 from blurdepth.workspace import Workspace
 
@@ -33,11 +34,11 @@ class Backend:
 
     Args:
         workspace: has the frames and the models.
-        frame_id: of the frame that is to be painted, by whose size the cost goes.
+        work: has the frame that is to be painted, by whose size the cost goes.
     """
 
-    def __init__(self, workspace: Workspace, frame_id: gr.BrowserState) -> None:
-        self.workspace, self.frame_id = workspace, frame_id
+    def __init__(self, workspace: Workspace, work: gr.BrowserState) -> None:
+        self.workspace, self.work = workspace, work
         self.kind = gr.Radio(CHOICES, value=exposure.BACKEND, label="Variants are made by", elem_id="backend")
         self.cost = gr.HTML(_note(_SIMULATOR), elem_id="cost")
         self.instead = gr.Button("Use the exposure simulator instead", size="sm", visible=False, elem_id="instead")
@@ -70,21 +71,37 @@ class Backend:
             self.short_side = gr.Slider(
                 32, 1152, value=settings.short_side_px, step=16, label="Height while drawn, px", elem_id="paint-px"
             )
+
+    def connect(self) -> None:
+        """Connect the handlers."""
         # Apart from `tell`: an update of the panel while somebody types in it can take back what was typed.
         self.kind.change(self.show_settings, self.kind, [self.panel, self.preview], **LIGHT)
         told = [self.cost, self.instead]
-        sliders = [self.steps, self.guidance, self.scale, self.factor, self.short_side]
-        set_so = [*(box.blur for box in (self.base, self.adapter)), *(slider.release for slider in sliders)]
-        changes = [self.kind.change, self.preview.change, self.frame_id.change, *set_so]
-        gr.on(changes, self.tell, [self.frame_id, *self.all], told, trigger_mode="always_last", **LIGHT)
-        self.by_hand = [self.kind.input, self.preview.input, *set_so]
-        self.switched = self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
+        chosen = [self.kind, self.preview, self.steps, self.guidance, self.scale, self.factor, self.short_side]
+        typed = [self.base, self.adapter]
+        changes = [self.work.change, *(each.change for each in chosen), *(box.blur for box in typed)]
+        gr.on(changes, self.tell, [self.work, *self.all], told, trigger_mode="always_last", **LIGHT)
+        self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
 
     @property
-    def all(self) -> list[Any]:
+    def by_name(self) -> dict[str, gr.components.Component]:
+        """All that is chosen, by the names it is kept under."""
+        return {
+            "backend": self.kind,
+            "base": self.base,
+            "adapter": self.adapter,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "adapter_scale": self.scale,
+            "adapter_factor": self.factor,
+            "short_side_px": self.short_side,
+            "preview": self.preview,
+        }
+
+    @property
+    def all(self) -> list[gr.components.Component]:
         """What `chosen` takes the values of."""
-        settings = [self.steps, self.guidance, self.scale, self.factor, self.short_side, self.preview]
-        return [self.kind, self.base, self.adapter, *settings]
+        return [*self.by_name.values()]
 
     def chosen(self, kind: str, base: str, adapter: str, *settings: Any) -> dict[str, Any]:
         """The backend, its models and settings, as a request has them.
@@ -105,7 +122,7 @@ class Backend:
         update = gr.update(visible=kind != exposure.BACKEND)
         return update, update
 
-    def tell(self, frame_id: str, kind: str, *values: Any) -> tuple[str, Any]:
+    def tell(self, kept: object, kind: str, *values: Any) -> tuple[str, Any]:
         """What it will download, whether memory suffices, and how long it takes; before anything starts."""
         if kind == exposure.BACKEND:
             return _note(_SIMULATOR), gr.update(visible=False)
@@ -113,17 +130,15 @@ class Backend:
             asked = self.chosen(kind, *values)
             self.workspace.check_painters(asked["painters"])
             loaded = self.workspace.painter_mode(asked["painters"])
-            plan = plan_painting(asked["painters"], *self._size(frame_id), asked["paint"], loaded)
+            plan = plan_painting(asked["painters"], *self._size(kept), asked["paint"], loaded)
         except BlurdepthError as error:
             return html.notice(str(error)), gr.update(visible=True)
         return _note(_ABOUT[kind], *plan.words()), gr.update(visible=not plan.suffices)
 
-    def _size(self, frame_id: str) -> tuple[int, int]:
+    def _size(self, kept: object) -> tuple[int, int]:
         """(width, height) of the frame; until there is one, one of KITTI's shape stands for it."""
-        if not frame_id:
-            return 1242, 375
-        frame = self.workspace.store.samples.frame(frame_id)
-        return frame.width, frame.height
+        frame = Work.read(self.workspace, kept).frame
+        return (frame.width, frame.height) if frame else (1242, 375)
 
 
 def _models(base: str, adapter: str, preview: bool) -> DiffusionModels:

@@ -13,9 +13,9 @@ from blurdepth.segmenters import KNOWN_SEGMENTERS
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
 from blurdepth.ui.editor import NOTHING, ask, movers_editor
+from blurdepth.ui.generate.work import Work
 from blurdepth.ui.shared import (
     LIGHT,
-    browser_state,
     clicked,
     download_progress,
     example_cards,
@@ -37,7 +37,6 @@ class FrameInput:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.frame_id = browser_state("blurdepth-frame", "")
         self.upload = frame_input("Sharp frame")
         gr.Markdown(f"{LIMITS}. Drop it, paste it, or press an example:", elem_classes="bd-note")
         self.examples = picture_grid("Examples", value=html.grid(example_cards()), elem_id="examples")
@@ -62,7 +61,10 @@ class FrameInput:
             info="Or type any model of the Hub that tells people and vehicles apart (EoMT, Mask2Former, MaskFormer).",
             allow_custom_value=True,
         )
-        self.suggested = self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
+
+    def connect(self) -> None:
+        """Connect the handlers of the models."""
+        self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
         self.model.change(lambda model: gr.update(visible=model in SHIPPED), self.model, self.suggestion, **LIGHT)
 
     def keep_upload(self, path: str | None) -> Frame:
@@ -98,23 +100,23 @@ class FrameDesk:
 
     def show(
         self,
-        frame_id: str,
+        kept: object,
         model: str,
         finder: str,
         memory: dict[str, Any],
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Any, str]:
-        """Notice and editor for a frame as the chosen model sees it, with what was set for it before."""
-        if not frame_id:
+        """Notice and editor for the frame as the chosen model sees it, with what was set for it before."""
+        frame = Work.read(self.workspace, kept).frame
+        if frame is None:
             return gr.skip(), NOTHING  # what is said stays: that there is no frame yet, or why one can't be used
-        frame = self.workspace.store.samples.frame(frame_id)
         try:
             self.workspace.estimate(frame, model, download_progress(progress, model))
             if finder:
                 self.workspace.segmenter(finder, download_progress(progress, finder))
         except BlurdepthError as error:
             return self.instead(self._sharp(frame) + html.notice(str(error)))
-        return gr.update(visible=False), ask(frame_id, model, finder, self._setup_of(frame, memory))
+        return gr.update(visible=False), ask(frame.id, model, finder, self._setup_of(frame, memory))
 
     def _setup_of(self, frame: Frame, memory: dict[str, Any]) -> str:
         try:

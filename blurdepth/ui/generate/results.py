@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -14,7 +14,8 @@ from blurdepth.images import encode_png
 from blurdepth.repair import can_repair, failed, repair
 from blurdepth.store.records import Sample
 from blurdepth.ui import html
-from blurdepth.ui.shared import HEAVY, LIGHT, browser_state, clicked, picture_grid, told
+from blurdepth.ui.generate.work import Work
+from blurdepth.ui.shared import HEAVY, LIGHT, clicked, picture_grid, told
 from blurdepth.workspace import Workspace
 
 VIEWS = ["Variant", "Sharp frame", "Target depth"]
@@ -23,11 +24,17 @@ _NONE = html.empty("No variants yet", "Choose a frame, then press Generate.")
 
 
 class Results:
-    """The components and handlers of what was made."""
+    """The components and handlers of what was made.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self.shown, self.selected = browser_state("blurdepth-shown", []), gr.State("")
+    Args:
+        workspace: has the variants.
+        work: which of them are shown; whatever changes it, the grid follows.
+    """
+
+    def __init__(self, workspace: Workspace, work: gr.BrowserState) -> None:
+        self.workspace, self.work = workspace, work
+        self.selected = gr.State("")
+        self.offered = gr.HTML("", html_template="<i></i>", visible="hidden")
         self.status = gr.HTML("", elem_id="generate-status")
         self.variants = picture_grid("Variants", value=_NONE, elem_id="variants")
         self.view = gr.Radio(VIEWS, value=VIEWS[0], label="Large view (key F flips)", elem_id="view", visible=False)
@@ -37,67 +44,63 @@ class Results:
             self.repair = gr.Button("Repair: keep its look, add the exposure", visible=False, elem_id="repair")
             self.repair_all = gr.Button("Repair all that failed", visible=False, elem_id="repair-all")
         self.onward = gr.Button("Look through the variants", visible=False, elem_id="to-curate")
-        looked = [self.selected, self.view, self.variants, self.large, self.verdict, self.repair]
-        self.variants.click(told(self.select), [self.shown, self.view], looked, **LIGHT)
+        self._looked = [self.selected, self.view, self.large, self.verdict, self.repair]
+        self.variants.click(told(self.select), [self.work, self.view], [*self._looked, self.variants], **LIGHT)
+        repaired = [self.offered, *self._looked]
         self.repaired = [
-            self.repair.click(told(self.repairing), [self.shown, self.selected], self.all, **HEAVY),
-            self.repair_all.click(told(self.repairing_all), self.shown, self.all, **HEAVY),
+            self.repair.click(told(self.repairing), [self.work, self.selected], repaired, **HEAVY),
+            self.repair_all.click(told(self.repairing_all), self.work, repaired, **HEAVY),
         ]
+        taken = [self.work, self.status]
+        self.offered.change(None, [self.offered, *taken], taken, js="blurdepthMemory.take")
+        self.all = [*taken, *self._looked]
+        self.work.change(self.show, self.asked, self.shown, **LIGHT)
         self.view.change(told(self.show_large), [self.selected, self.view], self.large, **LIGHT)
 
     @property
-    def made(self) -> list[Any]:
-        """What `so_far` gives values for."""
-        return [self.status, self.variants, self.shown, self.onward, self.repair_all]
+    def asked(self) -> list[Any]:
+        """What `show` takes."""
+        return [self.work, self.selected]
 
     @property
-    def all(self) -> list[Any]:
-        """What `nothing` gives values for."""
-        return [*self.made, self.selected, self.view, self.large, self.verdict, self.repair]
+    def shown(self) -> list[Any]:
+        """What `show` gives values for."""
+        return [self.variants, self.onward, self.repair_all]
 
-    def nothing(self) -> tuple[Any, ...]:
-        """Before anything was made of a frame."""
+    def nothing(self, work: Work) -> tuple[Any, ...]:
+        """Values for `all` before anything was made of a frame."""
         hidden = gr.update(visible=False)
-        return "", _NONE, [], hidden, hidden, "", hidden, "", "", hidden
+        return work.to_json(), "", "", hidden, "", "", hidden
 
-    def so_far(self, ids: list[str], number: int, hint: str = "") -> tuple[Any, ...]:
-        """Values for `made` while `number` are being made."""
-        status = (
-            html.bar(len(ids) / number, f"{len(ids)} of {number} {'variant' if number == 1 else 'variants'}") + hint
-        )
-        return status, *self.of(ids)
-
-    def painting(self, ids: list[str], number: int, step: PaintStep) -> tuple[Any, ...]:
-        """Values for `made` while a picture emerges."""
-        words = f"Variant {len(ids) + 1} of {number}: step {step.done} of {step.total}"
-        status = html.bar((len(ids) + step.done / step.total) / number, words)
-        rough = "" if step.rough is None else html.rough(encode_png(step.rough), words)
-        return status + rough, *(gr.skip() for _ in self.made[1:])
-
-    def of(self, ids: list[str]) -> tuple[Any, ...]:
-        """Values for `made` but the status: variants, shown, onward and the repair of all."""
+    def show(self, kept: object, selected: str) -> tuple[Any, ...]:
+        """The variants with what was decided about them, the way on, and the repair of all."""
+        ids = Work.read(self.workspace, kept).shown
         failing = len(self._failed(ids))
         words = "Repair the one that failed" if failing == 1 else f"Repair the {failing} that failed"
         return (
-            self.cards(ids) if ids else _NONE,
-            list(ids),
-            self._way_on(ids),
+            self._cards(ids, selected) if ids else _NONE,
+            self._way_on(len(ids)),
             gr.update(visible=failing > 0, value=words),
         )
 
-    def _failed(self, ids: list[str]) -> list[Sample]:
+    def so_far(self, made: int, number: int) -> str:
+        """What is said while `number` are being made."""
+        return html.bar(made / number, f"{made} of {number} {'variant' if number == 1 else 'variants'}")
+
+    def painting(self, made: int, number: int, step: PaintStep) -> str:
+        """What is said while a picture emerges."""
+        words = f"Variant {made + 1} of {number}: step {step.done} of {step.total}"
+        rough = "" if step.rough is None else html.rough(encode_png(step.rough), words)
+        return html.bar((made + step.done / step.total) / number, words) + rough
+
+    def _failed(self, ids: Iterable[str]) -> list[Sample]:
         return failed(self.workspace, [self.workspace.store.samples.sample(each) for each in ids])
 
-    def _way_on(self, ids: list[str]) -> Any:
-        words = "1 variant: look at it" if len(ids) == 1 else f"{len(ids)} variants: look through them"
-        return gr.update(visible=bool(ids), value=words)
+    def _way_on(self, number: int) -> Any:
+        words = "1 variant: look at it" if number == 1 else f"{number} variants: look through them"
+        return gr.update(visible=number > 0, value=words)
 
-    def is_of(self, sample_id: str, frame_id: str) -> bool:
-        """Whether a variant is kept and was made of this frame."""
-        samples = self.workspace.store.samples
-        return samples.has_sample(sample_id) and samples.sample(sample_id).frame_id == frame_id
-
-    def cards(self, ids: list[str], selected: str = "") -> str:
+    def _cards(self, ids: Sequence[str], selected: str) -> str:
         """The variants as a grid, each with its blur in a word or two."""
         samples = [self.workspace.store.samples.sample(sample_id) for sample_id in ids]
         verdicts = self.workspace.store.verdicts.of(ids)
@@ -107,10 +110,6 @@ class Results:
         )
         return html.grid(cards, selected)
 
-    def refresh(self, shown: list[str], selected: str) -> Any:
-        """The variants with what was decided about them elsewhere."""
-        return self.cards(shown, selected) if shown else gr.skip()
-
     def _card(self, sample: Sample, name: str, verdict: Verdict | None) -> html.Card:
         blur = f"blur {sample.scores.get('blur_px', 0):.0f} px"
         if verdict and _worth_saying(sample, verdict):
@@ -119,7 +118,7 @@ class Results:
         title = f"{name}, {blur}, {sample.status}{seed}"
         return html.Card(sample.id, self.workspace.thumbnail(sample.image), title, sample.status, blur)
 
-    def select(self, shown: list[str], view: str, event: gr.EventData) -> tuple[Any, ...]:
+    def select(self, kept: object, view: str, event: gr.EventData) -> tuple[Any, ...]:
         """Show one variant large."""
         sample_id = clicked(event)
         guided = "painters" in self.workspace.store.samples.sample(sample_id).provenance
@@ -128,9 +127,9 @@ class Results:
         return (
             sample_id,
             gr.update(visible=True, choices=views, value=view),
-            self.cards(shown, sample_id),
             self.show_large(sample_id, view),
             *self._judged(sample_id),
+            self._cards(Work.read(self.workspace, kept).shown, sample_id),
         )
 
     def _judged(self, sample_id: str) -> tuple[Any, ...]:
@@ -140,34 +139,34 @@ class Results:
             return "", gr.update(visible=False)
         return html.verdict(verdict), gr.update(visible=bool(self._failed([sample_id])))
 
-    def repairing(self, shown: list[str], sample_id: str) -> Iterator[tuple[Any, ...]]:
+    def repairing(self, kept: object, sample_id: str) -> Iterator[tuple[Any, ...]]:
         """Repair the chosen variant; what comes of it is shown large."""
-        yield from self._repairing(shown, [self.workspace.store.samples.sample(sample_id)])
+        work = Work.read(self.workspace, kept)
+        yield from self._repairing(work, [self.workspace.store.samples.sample(sample_id)])
 
-    def repairing_all(self, shown: list[str]) -> Iterator[tuple[Any, ...]]:
+    def repairing_all(self, kept: object) -> Iterator[tuple[Any, ...]]:
         """Repair all variants whose blur failed, each shown as soon as it is."""
-        yield from self._repairing(shown, self._failed(shown))
+        work = Work.read(self.workspace, kept)
+        yield from self._repairing(work, self._failed(work.shown))
 
-    def _repairing(self, shown: list[str], samples: list[Sample]) -> Iterator[tuple[Any, ...]]:
+    def _repairing(self, work: Work, samples: list[Sample]) -> Iterator[tuple[Any, ...]]:
         made: list[str] = []
-        unchanged = tuple(gr.skip() for _ in self.all[len(self.made) :])
+        unchanged = tuple(gr.skip() for _ in self._looked)
         for sample in repair(self.workspace, samples):
             made.append(sample.id)
-            ids = list(dict.fromkeys([*shown, *made]))
             status = html.bar(len(made) / len(samples), f"{len(made)} of {len(samples)} repaired")
-            yield status, *self.of(ids), *unchanged
-        yield self._repaired(shown, made)
+            yield work.showing([*work.shown, *made]).offer(status), *unchanged
+        yield self._repaired(work, made)
 
-    def _repaired(self, shown: list[str], made: list[str]) -> tuple[Any, ...]:
+    def _repaired(self, work: Work, made: list[str]) -> tuple[Any, ...]:
         if not made:
             raise InputError("Nothing is left to repair: every variant that failed has been.")
-        ids = list(dict.fromkeys([*shown, *made]))
-        _, *rest = self.of(ids)
         status = html.notice(f"{len(made)} repaired: same look, with the blur and the depth of the exposure.")
         chosen = made[-1]
         view = gr.update(visible=True, choices=[*VIEWS, GUIDE], value=VIEWS[0])
         large = self.show_large(chosen, VIEWS[0])
-        return status, self.cards(ids, chosen), *rest, chosen, view, large, *self._judged(chosen)
+        offer = work.showing([*work.shown, *made]).offer(status)
+        return offer, chosen, view, large, *self._judged(chosen)
 
     def show_large(self, sample_id: str, view: str) -> str:
         """The chosen variant, its sharp frame, its target depth, or what guided SDXL."""

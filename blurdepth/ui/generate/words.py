@@ -38,7 +38,6 @@ class Words:
         )
         self.reading = condition_chips(first.prompt, first.negative)
         self._lay_out_book(first.name)
-        self._connect()
 
     def _lay_out_book(self, name: str) -> None:
         with gr.Accordion("Change the prompt book", open=False):
@@ -55,18 +54,17 @@ class Words:
         """What decides the condition."""
         return [self.prompt, self.negative, self.reading]
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Connect the handlers."""
         words, book = [self.prompt, self.negative], [self.entry, self.restorable]
         for box in words:
             box.change(read, self.all, self.reading, trigger_mode="always_last", **LIGHT)
-            box.input(lambda: None, None, self.entry, **LIGHT)
+            box.change(self.entry_of, [self.entry, *words], self.entry, trigger_mode="always_last", **LIGHT)
         self.entry.focus(lambda: gr.update(choices=self._names()), None, self.entry, **LIGHT)
         chosen_by_chance = self.dice.click(told(self.any_entry), None, self.entry, **LIGHT)
-        self.turned = [
-            self.entry.input(told(self.turn_to), self.entry, [*words, self.name], **LIGHT),
-            chosen_by_chance.then(told(self.turn_to), self.entry, [*words, self.name], **LIGHT),
-            self.restorable.input(told(self.restore), self.restorable, [*book, *words, self.name], **LIGHT),
-        ]
+        self.entry.input(told(self.turn_to), self.entry, [*words, self.name], **LIGHT)
+        chosen_by_chance.then(told(self.turn_to), self.entry, [*words, self.name], **LIGHT)
+        self.restorable.input(told(self.restore), self.restorable, [*book, *words, self.name], **LIGHT)
         self.keep.click(told(self.keep_words), [self.name, *words], book, **LIGHT)
         self.remove.click(told(self.remove_entry), self.name, book, **LIGHT)
 
@@ -76,6 +74,11 @@ class Words:
         if entry is None:
             raise InputError(f"{name!r} is not in the prompt book any more: choose another.")
         return entry.prompt, entry.negative, entry.name
+
+    def entry_of(self, name: str | None, prompt: str, negative: str) -> Any:
+        """The entry that has the words which stand there: the one turned to, or another; none if they are one's own."""
+        names = [each.name for each in self._entries() if (each.prompt, each.negative) == (prompt, negative)]
+        return gr.update(choices=self._names(), value=name if name in names else next(iter(names), None))
 
     def any_entry(self) -> Any:
         """One of the entries, which may have come since the page was loaded."""

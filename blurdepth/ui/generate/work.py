@@ -1,0 +1,65 @@
+"""What is worked on: a frame, and the variants that are shown of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from blurdepth.errors import InputError
+from blurdepth.store.records import Frame
+from blurdepth.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Work:
+    """A frame with the ids of its variants that are shown, oldest first.
+
+    The browser keeps them as one value, so that they are of each other also where two pages of one browser write it.
+    """
+
+    frame: Frame | None = None
+    shown: tuple[str, ...] = ()
+
+    @staticmethod
+    def read(workspace: Workspace, kept: object) -> Work:
+        """What the browser keeps, as far as this data folder holds it: it may be of another one, or damaged."""
+        names = kept if isinstance(kept, dict) else {}
+        samples, frame_id, shown = workspace.store.samples, names.get("frame"), names.get("shown")
+        if not _may_be_id(frame_id) or not samples.has_frame(frame_id):
+            return Work()
+        ids = [each for each in shown if _may_be_id(each)] if isinstance(shown, list) else []
+        there = (samples.sample(each) for each in ids if samples.has_sample(each))
+        return Work(samples.frame(frame_id), tuple(each.id for each in there if each.frame_id == frame_id))
+
+    def to_json(self) -> dict[str, Any]:
+        """What the browser is to keep."""
+        return {"frame": self.frame.id if self.frame else "", "shown": list(self.shown)}
+
+    def offer(self, status: str, asked_of: Work | None = None) -> str:
+        """What long work gives the page, as JSON: the work, and finished HTML of what is to be said about it.
+
+        The page takes it while its frame is that of `asked_of`, or of this: an answer may come late, when another frame
+        has been chosen.
+        """
+        of, work = (asked_of or self).to_json()["frame"], self.to_json()
+        return json.dumps({"of": of, "work": work, "status": status})
+
+    def showing(self, ids: Iterable[str]) -> Work:
+        """The same frame with these variants, each once."""
+        return Work(self.frame, tuple(dict.fromkeys(ids)))
+
+    def required_frame(self) -> Frame:
+        """The frame.
+
+        Raises:
+            InputError: there is none yet.
+        """
+        if self.frame is None:
+            raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
+        return self.frame
+
+
+def _may_be_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value.isascii()

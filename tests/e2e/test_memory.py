@@ -1,0 +1,289 @@
+"""What the browser remembers: kept before the app answers, brought back whole, never in the way of who is quicker."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.e2e.conftest import ROOT, App, start_app, write
+
+MINUTES = 60_000
+PROMPT = "dense fog, cars at 20 m/s"
+
+
+@dataclass
+class Held:
+    """Events that are kept back; after the first ones are there, what comes goes on."""
+
+    routes: list[Route] = field(default_factory=list)
+    is_holding: bool = True
+
+
+def hold(page: Page, is_one: Callable[[dict[str, Any]], bool]) -> Held:
+    """Keep the events back that are such, as they come; the others go on."""
+    held = Held()
+
+    def look(route: Route) -> None:
+        if held.is_holding and is_one(route.request.post_data_json or {}):
+            held.routes.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/queue/join*", look)
+    return held
+
+
+def answers_go_to(app: App, element: str) -> Callable[[dict[str, Any]], bool]:
+    """Whether an event is one whose answer goes to this element."""
+    with urllib.request.urlopen(app.url + "config") as answer:
+        config = json.load(answer)
+    (wanted,) = (each["id"] for each in config["components"] if each["props"].get("elem_id") == element)
+    events = {each["id"] for each in config["dependencies"] if wanted in each["outputs"]}
+    return lambda event: event.get("fn_index") in events
+
+
+def until_held(page: Page, held: Held, number: int = 1) -> None:
+    """Wait until so many events have come that are kept back; what comes later goes on."""
+    for _ in range(MINUTES // 50):
+        if len(held.routes) >= number:
+            held.is_holding = False
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("the event never came")
+
+
+def let_go(page: Page, held: Held) -> None:
+    """Let them go on, and wait for their answers."""
+    with page.expect_response("**/queue/join*"):
+        for each in held.routes:
+            each.continue_()
+    page.wait_for_timeout(1_000)  # the answer comes over a stream that leaves nothing to wait for
+
+
+def choose_example(page: Page, number: int) -> None:
+    """Press an example that is not on the page yet, and wait until its depth is there."""
+    before = frame_on(page)
+    page.locator("#examples .bd-card").nth(number).click()
+    expect(page.locator(".bd-stage img")).not_to_have_attribute("src", before, timeout=2 * MINUTES)
+    expect(page.locator(".bd-preview .bd-note")).to_have_text("full size", timeout=2 * MINUTES)
+
+
+def make_variants(page: Page, number: int) -> None:
+    """Make this many variants of the frame."""
+    page.get_by_label("Variants").first.fill(str(number))
+    page.locator("#generate").click()
+    expect(page.locator("#variants .bd-card")).to_have_count(number, timeout=2 * MINUTES)
+    expect(page.locator("#generate")).to_be_enabled()
+
+
+def expect_work(page: Page, frame_id: str, variants: int) -> None:
+    """The page shows the frame, with so many variants of it."""
+    expect(page.locator("#variants .bd-card")).to_have_count(variants, timeout=MINUTES)
+    expect(page.locator(".bd-preview .bd-note")).to_have_text("full size", timeout=2 * MINUTES)
+    assert frame_on(page) == frame_id
+
+
+def frame_on(page: Page) -> str:
+    """The address of the frame's picture; "" where there is none."""
+    return page.locator(".bd-stage img").get_attribute("src") or ""
+
+
+@pytest.mark.browser
+def test_what_is_changed_is_kept_before_the_app_answers(app: App, page: Page) -> None:
+    page.goto(app.url)
+    prompt, simulated = page.locator("#prompt textarea"), page.get_by_label("SDXL draws, the simulator exposes")
+    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
+    choose_example(page, 0)
+    make_variants(page, 1)
+    frame = frame_on(page)
+
+    unheard = hold(page, lambda event: True)  # noqa: ARG005
+    prompt.fill(PROMPT + "!?")
+    simulated.check()
+    # The cursor stays in the box; deleting is no key that Gradio calls an input.
+    prompt.press("End")
+    prompt.press("Backspace")
+    prompt.press("Backspace")
+    until_held(page, unheard)
+    page.reload()
+    expect(prompt).to_have_value(PROMPT)
+    expect(simulated).to_be_checked()
+    expect_work(page, frame, 1)
+    book = page.locator("#prompt-book input")
+    expect(book).to_have_value("")
+
+    book.click()
+    page.get_by_role("option", name="Dense fog").click()
+    expect(prompt).not_to_have_value(PROMPT)
+    chosen, entry = prompt.input_value(), book.input_value()
+    page.get_by_role("button", name="SDXL: model and settings").click()
+    page.locator("#paint-steps input[type=range]").press("ArrowRight")
+    steps = page.locator("#paint-steps input[type=number]").input_value()
+    page.reload()
+    expect(prompt).to_have_value(chosen)
+    expect(book).to_have_value(entry)
+    page.get_by_role("button", name="SDXL: model and settings").click()
+    expect(page.locator("#paint-steps input[type=number]")).to_have_value(steps)
+    assert steps == "31"
+
+
+@pytest.mark.browser
+def test_what_is_typed_while_the_page_comes_back_stands(app: App, page: Page) -> None:
+    page.goto(app.url)
+    write(page, "light fog, cars at 10 m/s", "fog 0.3")
+    late = hold(page, answers_go_to(app, "reading"))
+    page.reload()
+    until_held(page, late)
+    page.locator("#prompt textarea").fill("dense fog, trams speeding past")
+    let_go(page, late)
+    expect(page.locator("#prompt textarea")).to_have_value("dense fog, trams speeding past")
+    expect(page.locator("#reading .bd-chips")).to_contain_text("fog 0.9")
+    page.reload()
+    expect(page.locator("#prompt textarea")).to_have_value("dense fog, trams speeding past")
+
+
+@pytest.mark.browser
+def test_a_frame_that_comes_while_the_page_does_is_not_taken_back(app: App, page: Page) -> None:
+    page.goto(app.url)
+    choose_example(page, 0)
+    make_variants(page, 2)
+    editor, variants = answers_go_to(app, "editor"), answers_go_to(app, "variants")
+    late = hold(page, lambda event: editor(event) or variants(event))
+    page.reload()
+    until_held(page, late, 2)
+    choose_example(page, 1)
+    frame = frame_on(page)
+    let_go(page, late)
+    expect_work(page, frame, 0)
+    page.reload()
+    expect_work(page, frame, 0)
+
+
+@pytest.mark.browser
+def test_a_frame_is_not_taken_back_by_variants_that_are_under_way(app: App, page: Page) -> None:
+    page.goto(app.url)
+    choose_example(page, 0)
+    page.get_by_label("Variants").first.fill("6")
+    for made in range(5):
+        page.locator("#generate").click()
+        expect(page.locator("#generate-status")).to_contain_text(re.compile("[0-5] of 6"), timeout=MINUTES)
+        page.wait_for_timeout(100 * made)
+        number = (made + 1) % 2
+        choose_example(page, number)
+        frame = frame_on(page)
+        expect(page.locator("#variants .bd-card")).to_have_count(0)
+        page.wait_for_timeout(1_000)
+        expect_work(page, frame, 0)
+
+
+@pytest.mark.browser
+def test_pages_of_one_browser_never_mix_frame_and_variants(app: App, page: Page, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.png"
+    letter.write_text("no picture")
+    page.goto(app.url)
+    choose_example(page, 0)
+    make_variants(page, 1)
+    other = page.context.new_page()
+    other.goto(app.url)
+    expect_work(other, frame_on(page), 1)
+    choose_example(other, 1)
+    make_variants(other, 2)
+    make_variants(page, 3)
+    other.reload()
+    expect_work(other, frame_on(page), 3)
+    other.locator("#tab-generate input[type=file]").first.set_input_files(letter)
+    expect(other.locator("#frame .bd-notice")).to_contain_text("letter.png")
+    page.reload()
+    page.wait_for_timeout(3_000)  # until what is remembered is back, there is no frame either
+    expect(page.locator("#frame")).to_contain_text("No frame yet")
+    expect(page.locator("#variants .bd-card")).to_have_count(0)
+
+
+@pytest.mark.browser
+def test_the_work_of_another_data_folder_is_kept_but_not_shown(
+    app: App, page: Page, browser: Browser, tmp_path: Path
+) -> None:
+    page.goto(app.url)
+    choose_example(page, 0)
+    make_variants(page, 1)
+    frame = frame_on(page)
+    other = start_app(tmp_path / "other", tmp_path / "gradio")
+    try:
+        there = moved(browser, page, app, other)
+        there.goto(other.url)
+        expect(there.locator("#reading .bd-chips button").first).to_be_visible()
+        there.locator("#generate").click()
+        expect(there.get_by_text("There is no frame yet")).to_be_visible()
+        back = moved(browser, there, other, app)
+    finally:
+        other.process.terminate()
+        other.process.wait(timeout=20)
+    back.goto(app.url)
+    expect_work(back, frame, 1)
+
+
+def moved(browser: Browser, page: Page, app: App, other: App) -> Page:
+    """A page with the same memory, as if the other app answered where this one did."""
+    state = json.dumps(page.context.storage_state()).replace(app.url.rstrip("/"), other.url.rstrip("/"))
+    context = browser.new_context(storage_state=json.loads(state))
+    context.set_default_timeout(MINUTES)
+    return context.new_page()
+
+
+@pytest.mark.browser
+def test_damaged_memory_is_an_empty_one(app: App, page: Page) -> None:
+    page.goto(app.url)
+    write(page, "light fog, cars at 10 m/s", "fog 0.3")
+    page.evaluate("for (const name of Object.keys(localStorage)) localStorage.setItem(name, 'damaged')")
+    page.reload()
+    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
+    expect(page.locator("#prompt textarea")).not_to_have_value("light fog, cars at 10 m/s")
+    choose_example(page, 0)
+    frame = frame_on(page)
+    page.reload()
+    expect_work(page, frame, 0)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("kept", [None, [], "x", 3, {"prompt": 3, "steps": "7", "preview": None, "actor": []}])
+def test_what_is_of_another_kind_is_not_recalled(page: Page, kept: object) -> None:
+    page.add_script_tag(path=ROOT / "blurdepth/ui/static/memory.js")
+    recall = "kept => blurdepthMemory.recall(['prompt', 'steps', 'preview'])(kept, 'fog', 30, false)"
+    memory, *values = page.evaluate(recall, kept)
+    assert values == ["fog", 30, False]
+    assert {name: memory[name] for name in ("prompt", "steps", "preview")} == dict(
+        zip(("prompt", "steps", "preview"), values, strict=True)
+    )
+    assert isinstance(memory["actor"], str) and len(memory["actor"]) == 12
+    again, *values = page.evaluate(recall, memory | {"steps": 7, "gone": 1})
+    assert values == ["fog", 7, False] and again == memory | {"steps": 7}
+
+
+@pytest.mark.browser
+def test_a_turn_outlives_an_answer_that_was_asked_before_it(app: App, page: Page) -> None:
+    prompt = "light fog, cars at 10 m/s"
+    page.goto(app.url)
+    chips = page.locator("#reading .bd-chips")
+    write(page, prompt, "fog 0.3")
+    page.locator("#prompt textarea").blur()
+    page.reload()
+    expect(page.locator("#prompt textarea")).to_have_value(prompt)
+    is_reading = answers_go_to(app, "reading")
+    # Of the words that came back; what was understood of them comes from what the browser remembers, too.
+    readings = hold(page, lambda event: is_reading(event) and event["data"][0] == prompt)
+    page.reload()
+    expect(chips).to_contain_text("fog 0.3")
+    page.get_by_role("button", name="fog 0.3").click()
+    page.locator(".bd-turner input").fill("0.8")
+    expect(chips).to_contain_text("fog 0.8")
+    until_held(page, readings)
+    let_go(page, readings)
+    expect(chips).to_contain_text("fog 0.8")
