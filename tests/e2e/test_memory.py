@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.conftest import sliding_pictures
 from tests.e2e.conftest import ROOT, App, start_app, write
 
 MINUTES = 60_000
@@ -74,6 +75,15 @@ def choose_example(page: Page, number: int) -> None:
     page.locator("#examples .bd-card").nth(number).click()
     expect(page.locator(".bd-stage img")).not_to_have_attribute("src", before, timeout=2 * MINUTES)
     expect(page.locator(".bd-preview .bd-note")).to_have_text("full size", timeout=2 * MINUTES)
+
+
+def blend_pictures(page: Page, folder: Path) -> None:
+    """Blend a few pictures into one variant."""
+    page.get_by_text("Or blend a short clip").click()
+    page.locator("#clip input[type=file]").set_input_files(sliding_pictures(folder, 5, 4))
+    expect(page.locator("#clip-strip img.bd-open")).to_have_count(5)
+    page.locator("#blend").click()
+    expect(page.locator("#variants .bd-card")).to_have_count(1, timeout=2 * MINUTES)
 
 
 def make_variants(page: Page, number: int) -> None:
@@ -223,6 +233,7 @@ def test_the_work_of_another_data_folder_is_kept_but_not_shown(
         there.locator("#generate").click()
         expect(there.get_by_text("There is no frame yet")).to_be_visible()
         back = moved(browser, there, other, app)
+        blend_pictures(there, tmp_path)
     finally:
         other.process.terminate()
         other.process.wait(timeout=20)

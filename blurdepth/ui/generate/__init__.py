@@ -22,7 +22,7 @@ from blurdepth.ui.generate.clip import ClipInput
 from blurdepth.ui.generate.frame import FrameDesk, FrameInput
 from blurdepth.ui.generate.results import Results
 from blurdepth.ui.generate.words import Words
-from blurdepth.ui.generate.work import Work
+from blurdepth.ui.generate.work import Work, offer
 from blurdepth.ui.shared import HEAVY, LIGHT, browser_state, download_progress, told
 from blurdepth.workspace import Workspace
 
@@ -205,24 +205,23 @@ class GenerateTab:
         *asked: Any,
     ) -> Iterator[str]:
         """Make the variants, each shown as soon as it is kept."""
-        work = Work.read(self.workspace, kept)
-        frame = work.required_frame()
+        frame = Work.read(self.workspace, kept).required_frame()
         request = self._request(frame, *asked)
         number = request.variants
         try:
             self.workspace.estimate(frame, request.model, download_progress(progress, request.model))
             work = Work(frame)
-            yield work.offer(self.results.so_far(0, number))
+            yield offer(kept, self.results.so_far(0, number), work)
             if request.paints:
                 self.workspace.painter(request.painters, download_progress(progress, request.painters.base))
             for each in generate_steps(self.workspace, frame, request):
                 if isinstance(each, PaintStep):
-                    yield work.offer(self.results.painting(len(work.shown), number, each))
+                    yield offer(kept, self.results.painting(len(work.shown), number, each))
                     continue
                 work = work.showing([*work.shown, each.id])
-                yield work.offer(self.results.so_far(len(work.shown), number) + self._hint(work))
+                yield offer(kept, self.results.so_far(len(work.shown), number) + self._hint(work), work)
         except BlurdepthError as error:
-            yield work.offer(html.notice(str(error)))
+            yield offer(kept, html.notice(str(error)))
 
     def blend(
         self,
@@ -235,15 +234,14 @@ class GenerateTab:
         model: str,
     ) -> Iterator[str]:
         """Blend the clip, and show the blurred frame like a variant."""
-        before = Work.read(self.workspace, kept)
         try:
             for step in self.clip.blend(paths, first, length, shape, align, model):
-                yield before.offer(html.bar(step.done / step.total, step.words))
+                yield offer(kept, html.bar(step.done / step.total, step.words))
                 if step.sample is not None:
                     frame = self.workspace.store.samples.frame(step.sample.frame_id)
-                    yield Work(frame, (step.sample.id,)).offer(self.results.so_far(1, 1), before)
+                    yield offer(kept, self.results.so_far(1, 1), Work(frame, (step.sample.id,)))
         except BlurdepthError as error:
-            yield before.offer(html.notice(str(error)))
+            yield offer(kept, html.notice(str(error)))
 
     def _hint(self, work: Work) -> str:
         """Say so where the prompt wanted objects to move and none could be told apart."""

@@ -14,7 +14,7 @@ from blurdepth.images import encode_png
 from blurdepth.repair import can_repair, failed, repair
 from blurdepth.store.records import Sample
 from blurdepth.ui import html
-from blurdepth.ui.generate.work import Work
+from blurdepth.ui.generate.work import Work, offer
 from blurdepth.ui.shared import HEAVY, LIGHT, clicked, picture_grid, told
 from blurdepth.workspace import Workspace
 
@@ -141,32 +141,31 @@ class Results:
 
     def repairing(self, kept: object, sample_id: str) -> Iterator[tuple[Any, ...]]:
         """Repair the chosen variant; what comes of it is shown large."""
-        work = Work.read(self.workspace, kept)
-        yield from self._repairing(work, [self.workspace.store.samples.sample(sample_id)])
+        yield from self._repairing(kept, [self.workspace.store.samples.sample(sample_id)])
 
     def repairing_all(self, kept: object) -> Iterator[tuple[Any, ...]]:
         """Repair all variants whose blur failed, each shown as soon as it is."""
-        work = Work.read(self.workspace, kept)
-        yield from self._repairing(work, self._failed(work.shown))
+        yield from self._repairing(kept, self._failed(Work.read(self.workspace, kept).shown))
 
-    def _repairing(self, work: Work, samples: list[Sample]) -> Iterator[tuple[Any, ...]]:
+    def _repairing(self, kept: object, samples: list[Sample]) -> Iterator[tuple[Any, ...]]:
+        work = Work.read(self.workspace, kept)
         made: list[str] = []
         unchanged = tuple(gr.skip() for _ in self._looked)
         for sample in repair(self.workspace, samples):
             made.append(sample.id)
             status = html.bar(len(made) / len(samples), f"{len(made)} of {len(samples)} repaired")
-            yield work.showing([*work.shown, *made]).offer(status), *unchanged
-        yield self._repaired(work, made)
+            yield offer(kept, status, work.showing([*work.shown, *made])), *unchanged
+        yield self._repaired(kept, work, made)
 
-    def _repaired(self, work: Work, made: list[str]) -> tuple[Any, ...]:
+    def _repaired(self, kept: object, work: Work, made: list[str]) -> tuple[Any, ...]:
         if not made:
             raise InputError("Nothing is left to repair: every variant that failed has been.")
         status = html.notice(f"{len(made)} repaired: same look, with the blur and the depth of the exposure.")
         chosen = made[-1]
         view = gr.update(visible=True, choices=[*VIEWS, GUIDE], value=VIEWS[0])
         large = self.show_large(chosen, VIEWS[0])
-        offer = work.showing([*work.shown, *made]).offer(status)
-        return offer, chosen, view, large, *self._judged(chosen)
+        offered = offer(kept, status, work.showing([*work.shown, *made]))
+        return offered, chosen, view, large, *self._judged(chosen)
 
     def show_large(self, sample_id: str, view: str) -> str:
         """The chosen variant, its sharp frame, its target depth, or what guided SDXL."""

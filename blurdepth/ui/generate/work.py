@@ -37,15 +37,6 @@ class Work:
         """What the browser is to keep."""
         return {"frame": self.frame.id if self.frame else "", "shown": list(self.shown)}
 
-    def offer(self, status: str, asked_of: Work | None = None) -> str:
-        """What long work gives the page, as JSON: the work, and finished HTML of what is to be said about it.
-
-        The page takes it while its frame is that of `asked_of`, or of this: an answer may come late, when another frame
-        has been chosen.
-        """
-        of, work = (asked_of or self).to_json()["frame"], self.to_json()
-        return json.dumps({"of": of, "work": work, "status": status})
-
     def showing(self, ids: Iterable[str]) -> Work:
         """The same frame with these variants, each once."""
         return Work(self.frame, tuple(dict.fromkeys(ids)))
@@ -59,6 +50,16 @@ class Work:
         if self.frame is None:
             raise InputError("There is no frame yet: drop a picture, or press one of the examples.")
         return self.frame
+
+
+def offer(kept: object, status: str, work: Work | None = None) -> str:
+    """What long work gives the page, as JSON: finished HTML of what is to be said, and the work if it is another now.
+
+    The page takes it while the frame that it keeps is still that of `kept`, with which it was asked for: an answer may
+    come late, when another frame has been chosen.
+    """
+    of = kept.get("frame") if isinstance(kept, dict) else None
+    return json.dumps({"of": of, "work": work and work.to_json(), "status": status})
 
 
 def _may_be_id(value: object) -> TypeGuard[str]:

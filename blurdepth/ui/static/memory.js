@@ -26,7 +26,8 @@ window.blurdepthMemory = (() => {
   // What long work offers, unless another frame has been chosen in the meantime.
   const take = (offered, work, status) => {
     const offer = JSON.parse(offered);
-    return offer.of === (work.frame ?? '') ? [offer.work, offer.status] : [work, status];
+    const isLate = JSON.stringify(offer.of) !== JSON.stringify(work?.frame ?? null);
+    return isLate ? [work, status] : [offer.work ?? work, offer.status];
   };
 
   return {recall, remember, take, recalled: () => { isRecalled = true; }};
