@@ -94,17 +94,16 @@ class Page:
 
     def _connect_start(self) -> None:
         tab = self.generate
-        desk = [tab.desk.notice, tab.desk.editor]
         loaded = self.blocks.load(None, tab.recalled, tab.recalled, js=tab.recall)
         recalled = loaded.then(None, js="blurdepthMemory.recalled")
         recalled.then(tab.read_again, [self.memory, *tab.words.all], tab.words.reading, **LIGHT)
-        recalled.then(tab.desk.show, tab.looked_at, desk, **LIGHT)
+        recalled.then(**tab.look)
         recalled.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
         timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)
         timer.tick(self.header_now, None, self.header, **LIGHT)
         watched = [self.train.job, self.train.seen, self.train.visible]
         timer.tick(told(self.train.watch), watched, self.train.view, js=IS_VISIBLE, **LIGHT)
-        self.generate_tab.select(tab.results.show, tab.results.asked, tab.results.shown, **LIGHT)
+        self.generate_tab.select(tab.results.show, tab.results.asked, tab.results.following, **LIGHT)
         for event in (self.generate.ended, *self.curate.decisions):
             event.then(self.header_now, None, self.header, **LIGHT)
 

@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from tests.conftest import sliding_pictures
 from tests.e2e.conftest import ROOT, App, start_app, write
 
 MINUTES = 60_000
 PROMPT = "dense fog, cars at 20 m/s"
+
+
+def sent(request: Request) -> dict[str, Any]:
+    """What a request sends, if it is an event of the page."""
+    event: dict[str, Any] = request.post_data_json if "queue/join" in request.url else {}
+    return event
 
 
 @dataclass
@@ -33,7 +39,7 @@ def hold(page: Page, is_one: Callable[[dict[str, Any]], bool]) -> Held:
     held = Held()
 
     def look(route: Route) -> None:
-        if held.is_holding and is_one(route.request.post_data_json or {}):
+        if held.is_holding and is_one(sent(route.request)):
             held.routes.append(route)
         else:
             route.continue_()
@@ -140,9 +146,60 @@ def test_what_is_changed_is_kept_before_the_app_answers(app: App, page: Page) ->
     page.reload()
     expect(prompt).to_have_value(chosen)
     expect(book).to_have_value(entry)
+    page.get_by_text("Change the prompt book").click()
+    expect(page.locator("#book-name input, #book-name textarea")).to_have_value(entry)
     page.get_by_role("button", name="SDXL: model and settings").click()
     expect(page.locator("#paint-steps input[type=number]")).to_have_value(steps)
     assert steps == "31"
+    page.locator("#paint-steps input[type=number]").fill("99")
+    page.reload()
+    page.get_by_role("button", name="SDXL: model and settings").click()
+    expect(page.locator("#paint-steps input[type=number]")).to_have_value("30")
+
+
+@pytest.mark.browser
+def test_typing_asks_the_app_once_a_key_at_most(app: App, page: Page) -> None:
+    page.goto(app.url)
+    write(page, "light fog", "fog 0.3")
+    is_reading, asked = answers_go_to(app, "reading"), []
+    page.on("request", lambda request: asked.append(request) if is_reading(sent(request)) else None)
+    typed = ", cars at 20 m/s"
+    page.locator("#prompt textarea").press("End")
+    page.keyboard.type(typed)
+    expect(page.locator("#reading .bd-chips")).to_contain_text("20 m/s")
+    page.wait_for_timeout(3_000)
+    assert 1 <= len(asked) <= len(typed) + 1
+
+
+@pytest.mark.browser
+def test_the_same_is_said_once_more(app: App, page: Page, tmp_path: Path) -> None:
+    page.goto(app.url)
+    generate, status = page.locator("#generate"), page.locator("#generate-status")
+    choose_example(page, 0)
+    page.get_by_role("button", name="Seed and models").click()
+    page.get_by_label("Depth model").fill(str(tmp_path / "nowhere"))
+    page.get_by_label("Depth model").press("Enter")
+    for _ in range(2):
+        generate.click()
+        expect(status).to_contain_text("nowhere")
+        expect(generate).to_be_enabled()
+        page.locator("#examples .bd-card").nth(1).click()
+        expect(status).to_have_text("")
+
+
+@pytest.mark.browser
+def test_a_number_is_typed_without_a_word_before_it_is_whole(app: App, page: Page) -> None:
+    page.goto(app.url)
+    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
+    page.get_by_label("SDXL alone, as in the paper").check()
+    page.get_by_role("button", name="SDXL: model and settings").click()
+    number = page.locator("#paint-px input[type=number]")
+    expect(number).to_be_visible()
+    page.wait_for_timeout(1_000)  # the fields come with the opening
+    number.fill("")
+    number.press_sequentially("512", delay=300)
+    expect(page.locator(".toast-body")).to_have_count(0)
+    expect(page.locator("#cost")).to_contain_text("Will be downloaded once")
 
 
 @pytest.mark.browser
@@ -165,7 +222,7 @@ def test_a_frame_that_comes_while_the_page_does_is_not_taken_back(app: App, page
     page.goto(app.url)
     choose_example(page, 0)
     make_variants(page, 2)
-    editor, variants = answers_go_to(app, "editor"), answers_go_to(app, "variants")
+    editor, variants = answers_go_to(app, "offered-frame"), answers_go_to(app, "variants")
     late = hold(page, lambda event: editor(event) or variants(event))
     page.reload()
     until_held(page, late, 2)
@@ -264,18 +321,20 @@ def test_damaged_memory_is_an_empty_one(app: App, page: Page) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("kept", [None, [], "x", 3, {"prompt": 3, "steps": "7", "preview": None, "actor": []}])
+@pytest.mark.parametrize(
+    "kept", [None, [], "x", 3, {"prompt": 3, "steps": "7", "preview": None, "actor": []}, {"backend": "x", "steps": 61}]
+)
 def test_what_is_of_another_kind_is_not_recalled(page: Page, kept: object) -> None:
     page.add_script_tag(path=ROOT / "blurdepth/ui/static/memory.js")
-    recall = "kept => blurdepthMemory.recall(['prompt', 'steps', 'preview'])(kept, 'fog', 30, false)"
+    limits = "{prompt: {}, backend: {options: ['exposure', 'sdxl']}, steps: {minimum: 1, maximum: 60}, preview: {}}"
+    recall = f"kept => blurdepthMemory.recall({limits})(kept, 'fog', 'exposure', 30, false)"
     memory, *values = page.evaluate(recall, kept)
-    assert values == ["fog", 30, False]
-    assert {name: memory[name] for name in ("prompt", "steps", "preview")} == dict(
-        zip(("prompt", "steps", "preview"), values, strict=True)
-    )
+    assert values == ["fog", "exposure", 30, False]
+    assert [memory[name] for name in ("prompt", "backend", "steps", "preview")] == values
     assert isinstance(memory["actor"], str) and len(memory["actor"]) == 12
-    again, *values = page.evaluate(recall, memory | {"steps": 7, "gone": 1})
-    assert values == ["fog", 7, False] and again == memory | {"steps": 7}
+    chosen = {"backend": "sdxl", "steps": 7}
+    again, *values = page.evaluate(recall, memory | chosen | {"gone": 1})
+    assert values == ["fog", "sdxl", 7, False] and again == memory | chosen
 
 
 @pytest.mark.browser

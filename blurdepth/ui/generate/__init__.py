@@ -23,7 +23,7 @@ from blurdepth.ui.generate.frame import FrameDesk, FrameInput
 from blurdepth.ui.generate.results import Results
 from blurdepth.ui.generate.words import Words
 from blurdepth.ui.generate.work import Work, offer
-from blurdepth.ui.shared import HEAVY, LIGHT, browser_state, download_progress, told
+from blurdepth.ui.shared import HEAVY, LATEST, LIGHT, browser_state, download_progress, told
 from blurdepth.workspace import Workspace
 
 # On a phone the results lie below the form: bring them into view. What it returns is what the handler gets.
@@ -72,7 +72,7 @@ class GenerateTab:
                 self.words = Words(workspace)
                 self._lay_out_start()
             with gr.Column(scale=3, min_width=320):
-                self.desk = FrameDesk(workspace)
+                self.desk = FrameDesk(workspace, self.work)
                 self.results = Results(workspace, self.work)
         self._connect_memory()
         for part in (self.words, self.input, self.backend):
@@ -94,21 +94,26 @@ class GenerateTab:
 
     def _connect_making(self) -> None:
         results, buttons, model = self.results, [self.start, self.clip.start, self.cancel], self.input.model
-        desk, models = [self.desk.notice, self.desk.editor], [model, self.input.finder]
-        self.looked_at = [self.work, *models, self.memory]
+        models = [model, self.input.finder]
+        # By keyword, as several events ask for it: the frame as the chosen models see it.
+        self.look: dict[str, Any] = {
+            "fn": self.desk.show,
+            "inputs": [self.work, *models, self.memory],
+            "outputs": self.desk.offered,
+            "show_progress_on": [self.desk.notice, self.desk.editor],
+            **HEAVY,
+        }
         asked = [self.work, *self.words.all, self.desk.editor, self.number, self.seed, *models, *self.backend.all]
         for start in (self.start, self.clip.start):
             start.click(None, None, buttons, js=_BEGIN)
         # Gradio would take what was cancelled for still under way, and not start it once more.
-        again: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple"}
-        self.made = self.start.click(
-            told(self.generate), asked, results.offered, js=_LOOK_AT_RESULTS, show_progress_on=[results.status], **again
-        )
+        again: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "show_progress_on": [results.status]}
+        self.made = self.start.click(told(self.generate), asked, results.offered, js=_LOOK_AT_RESULTS, **again)
         self.ended = self.made.then(self.end, None, buttons, **LIGHT)
         clip = [self.work, *self.clip.asked, model]
         self.blended = self.clip.start.click(self.blend, clip, results.offered, **again)
         # The frame in the middle of the exposure is the one to go on with.
-        self.blended.then(self.end, None, buttons, **LIGHT).then(self.desk.show, self.looked_at, desk, **HEAVY)
+        self.blended.then(self.end, None, buttons, **LIGHT).then(**self.look)
         for event in (self.made, self.blended):
             event.failure(self.end, None, buttons, **LIGHT)
         ongoing = [self.made, self.blended]
@@ -118,28 +123,27 @@ class GenerateTab:
         stopping.then(self.cancelled, None, told_so, **LIGHT)
 
     def _connect_frame(self) -> None:
-        desk, model = [self.desk.notice, self.desk.editor], self.input.model
-        panel = [self.input.upload, *desk, *self.results.all]
+        panel = [self.input.upload, self.desk.notice, self.desk.editor, *self.results.cleared]
+        self.results.followed.then(self.backend.tell, self.backend.asked, self.backend.told, **LATEST)
         # A new frame ends what is being made of the old one.
         ongoing = [self.made, self.blended, *self.results.repaired]
         for event in (
             self.input.upload.upload(self.take_upload, self.input.upload, panel, cancels=ongoing, **LIGHT),
             self.input.examples.click(self.take_example, None, panel, cancels=ongoing, **LIGHT),
         ):
-            event.then(self.end, None, [self.start, self.clip.start, self.cancel], **LIGHT).then(
-                self.desk.show, self.looked_at, desk, **HEAVY
-            )
-        for choice in (model, self.input.finder):
-            choice.change(self.desk.show, self.looked_at, desk, **HEAVY)
+            event.then(self.end, None, [self.start, self.clip.start, self.cancel], **LIGHT).then(**self.look)
+        for choice in (self.input.model, self.input.finder):
+            choice.change(**self.look)
 
     def _connect_memory(self) -> None:
-        names, choices = json.dumps([*self._choices]), [*self._choices.values()]
+        choices = [*self._choices.values()]
+        limits = json.dumps({name: _limits(choice) for name, choice in self._choices.items()})
         known = [self.memory, self.words.reading, self.desk.editor, *choices]
         changes = [self.words.reading.edit, self.desk.editor.edit, *(choice.change for choice in choices)]
         # Before all others: Gradio goes through what hears a change one after the other, waiting for the app's answers.
-        gr.on(changes, None, known, self.memory, js=f"blurdepthMemory.remember({names})")
+        gr.on(changes, None, known, self.memory, js=f"blurdepthMemory.remember({limits})")
         self.recalled = [self.memory, *choices]
-        self.recall = f"blurdepthMemory.recall({names})"
+        self.recall = f"blurdepthMemory.recall({limits})"
 
     @property
     def _choices(self) -> dict[str, gr.components.Component]:
@@ -211,17 +215,18 @@ class GenerateTab:
         try:
             self.workspace.estimate(frame, request.model, download_progress(progress, request.model))
             work = Work(frame)
-            yield offer(kept, self.results.so_far(0, number), work)
+            yield offer(kept, work.to_json(), self.results.so_far(0, number))
             if request.paints:
                 self.workspace.painter(request.painters, download_progress(progress, request.painters.base))
             for each in generate_steps(self.workspace, frame, request):
                 if isinstance(each, PaintStep):
-                    yield offer(kept, self.results.painting(len(work.shown), number, each))
+                    yield offer(kept, None, self.results.painting(len(work.shown), number, each))
                     continue
                 work = work.showing([*work.shown, each.id])
-                yield offer(kept, self.results.so_far(len(work.shown), number) + self._hint(work), work)
+                said = self.results.so_far(len(work.shown), number) + self._hint(work)
+                yield offer(kept, work.to_json(), said)
         except BlurdepthError as error:
-            yield offer(kept, html.notice(str(error)))
+            yield offer(kept, None, html.notice(str(error)))
 
     def blend(
         self,
@@ -236,12 +241,12 @@ class GenerateTab:
         """Blend the clip, and show the blurred frame like a variant."""
         try:
             for step in self.clip.blend(paths, first, length, shape, align, model):
-                yield offer(kept, html.bar(step.done / step.total, step.words))
+                yield offer(kept, None, html.bar(step.done / step.total, step.words))
                 if step.sample is not None:
                     frame = self.workspace.store.samples.frame(step.sample.frame_id)
-                    yield offer(kept, self.results.so_far(1, 1), Work(frame, (step.sample.id,)))
+                    yield offer(kept, Work(frame, (step.sample.id,)).to_json(), self.results.so_far(1, 1))
         except BlurdepthError as error:
-            yield offer(kept, html.notice(str(error)))
+            yield offer(kept, None, html.notice(str(error)))
 
     def _hint(self, work: Work) -> str:
         """Say so where the prompt wanted objects to move and none could be told apart."""
@@ -256,3 +261,10 @@ class GenerateTab:
     def read_again(self, memory: dict[str, Any], prompt: str, negative: str, shown: str) -> str:
         """What to show for the words that stand there once the page is back: as it was left, if that was of them."""
         return read(prompt, negative, memory["reading"], shown)
+
+
+def _limits(choice: gr.components.Component) -> dict[str, Any]:
+    """What a choice can be, as far as it can't be anything of its kind."""
+    if isinstance(choice, gr.Slider):
+        return {"minimum": choice.minimum, "maximum": choice.maximum}
+    return {"options": [value for _, value in choice.choices]} if isinstance(choice, gr.Radio) else {}

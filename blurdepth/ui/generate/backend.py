@@ -14,7 +14,7 @@ from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generators import exposure, painted
 from blurdepth.ui import html
 from blurdepth.ui.generate.work import Work
-from blurdepth.ui.shared import LIGHT
+from blurdepth.ui.shared import LATEST, LIGHT
 from blurdepth.workspace import Workspace
 
 CHOICES = [
@@ -23,6 +23,8 @@ CHOICES = [
     ("SDXL alone, as in the paper", painted.BACKEND),
 ]
 _SIMULATOR = "On this computer's processor, about a second each. The depth is right for the blur."
+# What is set for SDXL is shown where SDXL is chosen.
+_SHOW_SETTINGS = f"""kind => Array(2).fill({{visible: kind !== '{exposure.BACKEND}', __type__: 'update'}})"""
 _ABOUT = {
     painted.EXPOSED_BACKEND: "SDXL draws weather and light, the simulator the motion: the depth is right for the blur.",
     painted.BACKEND: "SDXL draws all of it. It often draws no blur: such variants are found, and can be repaired.",
@@ -75,13 +77,21 @@ class Backend:
     def connect(self) -> None:
         """Connect the handlers."""
         # Apart from `tell`: an update of the panel while somebody types in it can take back what was typed.
-        self.kind.change(self.show_settings, self.kind, [self.panel, self.preview], **LIGHT)
-        told = [self.cost, self.instead]
-        chosen = [self.kind, self.preview, self.steps, self.guidance, self.scale, self.factor, self.short_side]
-        typed = [self.base, self.adapter]
-        changes = [self.work.change, *(each.change for each in chosen), *(box.blur for box in typed)]
-        gr.on(changes, self.tell, [self.work, *self.all], told, trigger_mode="always_last", **LIGHT)
+        self.kind.change(None, self.kind, [self.panel, self.preview], js=_SHOW_SETTINGS)
+        sliders = [self.steps, self.guidance, self.scale, self.factor, self.short_side]
+        set_so = [*(box.blur for box in (self.base, self.adapter)), *(slider.release for slider in sliders)]
+        gr.on([self.kind.change, self.preview.change, *set_so], self.tell, self.asked, self.told, **LATEST)
         self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
+
+    @property
+    def asked(self) -> list[Any]:
+        """What `tell` takes."""
+        return [self.work, *self.all]
+
+    @property
+    def told(self) -> list[Any]:
+        """What `tell` gives values for."""
+        return [self.cost, self.instead]
 
     @property
     def by_name(self) -> dict[str, gr.components.Component]:
@@ -116,11 +126,6 @@ class Backend:
         models = _models(base.strip(), adapter.strip(), bool(preview))
         paint = PaintSettings(int(steps), float(guidance), scale, factor, int(short_side), bool(preview))
         return {"backend": kind, "painters": models, "paint": paint}
-
-    def show_settings(self, kind: str) -> tuple[Any, Any]:
-        """What is set for SDXL is shown where SDXL is chosen."""
-        update = gr.update(visible=kind != exposure.BACKEND)
-        return update, update
 
     def tell(self, kept: object, kind: str, *values: Any) -> tuple[str, Any]:
         """What it will download, whether memory suffices, and how long it takes; before anything starts."""

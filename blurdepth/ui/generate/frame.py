@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from blurdepth.segmenters import KNOWN_SEGMENTERS
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
 from blurdepth.ui.editor import NOTHING, ask, movers_editor
-from blurdepth.ui.generate.work import Work
+from blurdepth.ui.generate.work import Work, offer, offered
 from blurdepth.ui.shared import (
     LIGHT,
     clicked,
@@ -30,6 +31,8 @@ from blurdepth.workspace import Workspace
 NO_FRAME = html.empty(
     "No frame yet", "Drop or paste a sharp street photo anywhere on this page, or press one of the examples."
 )
+# A model to download is suggested where one of the shipped ones is chosen.
+_SHOW_SUGGESTION = f"model => ({{visible: {json.dumps([*SHIPPED])}.includes(model), __type__: 'update'}})"
 
 
 class FrameInput:
@@ -65,7 +68,7 @@ class FrameInput:
     def connect(self) -> None:
         """Connect the handlers of the models."""
         self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
-        self.model.change(lambda model: gr.update(visible=model in SHIPPED), self.model, self.suggestion, **LIGHT)
+        self.model.change(None, self.model, self.suggestion, js=_SHOW_SUGGESTION)
 
     def keep_upload(self, path: str | None) -> Frame:
         """Keep the uploaded file as a frame.
@@ -83,12 +86,18 @@ class FrameInput:
 
 
 class FrameDesk:
-    """The frame with who moves in it, its depth and a preview; or why there is none."""
+    """The frame with who moves in it, its depth and a preview; or why there is none.
 
-    def __init__(self, workspace: Workspace) -> None:
+    Args:
+        workspace: has the frame and its depth.
+        work: which frame is chosen.
+    """
+
+    def __init__(self, workspace: Workspace, work: gr.BrowserState) -> None:
         self.workspace = workspace
         self.notice = gr.HTML(NO_FRAME, label="Frame", elem_id="frame")
         self.editor = movers_editor(workspace)
+        self.offered = offered("offered-frame", work, [self.notice, self.editor])
 
     def instead(self, notice: str) -> tuple[Any, str]:
         """A notice (finished HTML) in place of the editor."""
@@ -105,18 +114,20 @@ class FrameDesk:
         finder: str,
         memory: dict[str, Any],
         progress: gr.Progress = gr.Progress(),  # noqa: B008
-    ) -> tuple[Any, str]:
-        """Notice and editor for the frame as the chosen model sees it, with what was set for it before."""
+    ) -> str:
+        """Offer notice and editor for the frame as the chosen model sees it, with what was set for it before."""
         frame = Work.read(self.workspace, kept).frame
         if frame is None:
-            return gr.skip(), NOTHING  # what is said stays: that there is no frame yet, or why one can't be used
+            return offer(
+                kept, None, NOTHING
+            )  # what is said stays: that there is no frame yet, or why one can't be used
         try:
             self.workspace.estimate(frame, model, download_progress(progress, model))
             if finder:
                 self.workspace.segmenter(finder, download_progress(progress, finder))
         except BlurdepthError as error:
-            return self.instead(self._sharp(frame) + html.notice(str(error)))
-        return gr.update(visible=False), ask(frame.id, model, finder, self._setup_of(frame, memory))
+            return offer(kept, *self.instead(self._sharp(frame) + html.notice(str(error))))
+        return offer(kept, gr.update(visible=False), ask(frame.id, model, finder, self._setup_of(frame, memory)))
 
     def _setup_of(self, frame: Frame, memory: dict[str, Any]) -> str:
         try:

@@ -14,7 +14,7 @@ from blurdepth.images import encode_png
 from blurdepth.repair import can_repair, failed, repair
 from blurdepth.store.records import Sample
 from blurdepth.ui import html
-from blurdepth.ui.generate.work import Work, offer
+from blurdepth.ui.generate.work import Work, offer, offered
 from blurdepth.ui.shared import HEAVY, LIGHT, clicked, picture_grid, told
 from blurdepth.workspace import Workspace
 
@@ -34,8 +34,9 @@ class Results:
     def __init__(self, workspace: Workspace, work: gr.BrowserState) -> None:
         self.workspace, self.work = workspace, work
         self.selected = gr.State("")
-        self.offered = gr.HTML("", html_template="<i></i>", visible="hidden")
         self.status = gr.HTML("", elem_id="generate-status")
+        taken = [self.work, self.status]
+        self.offered = offered("offered-variants", work, taken)
         self.variants = picture_grid("Variants", value=_NONE, elem_id="variants")
         self.view = gr.Radio(VIEWS, value=VIEWS[0], label="Large view (key F flips)", elem_id="view", visible=False)
         self.large = gr.HTML("", elem_id="large")
@@ -51,10 +52,8 @@ class Results:
             self.repair.click(told(self.repairing), [self.work, self.selected], repaired, **HEAVY),
             self.repair_all.click(told(self.repairing_all), self.work, repaired, **HEAVY),
         ]
-        taken = [self.work, self.status]
-        self.offered.change(None, [self.offered, *taken], taken, js="blurdepthMemory.take")
-        self.all = [*taken, *self._looked]
-        self.work.change(self.show, self.asked, self.shown, **LIGHT)
+        self.cleared = [*taken, *self._looked]
+        self.followed = self.work.change(self.show, self.asked, self.following, **LIGHT)
         self.view.change(told(self.show_large), [self.selected, self.view], self.large, **LIGHT)
 
     @property
@@ -63,12 +62,12 @@ class Results:
         return [self.work, self.selected]
 
     @property
-    def shown(self) -> list[Any]:
+    def following(self) -> list[Any]:
         """What `show` gives values for."""
         return [self.variants, self.onward, self.repair_all]
 
     def nothing(self, work: Work) -> tuple[Any, ...]:
-        """Values for `all` before anything was made of a frame."""
+        """Values for `cleared` before anything was made of a frame."""
         hidden = gr.update(visible=False)
         return work.to_json(), "", "", hidden, "", "", hidden
 
@@ -154,7 +153,7 @@ class Results:
         for sample in repair(self.workspace, samples):
             made.append(sample.id)
             status = html.bar(len(made) / len(samples), f"{len(made)} of {len(samples)} repaired")
-            yield offer(kept, status, work.showing([*work.shown, *made])), *unchanged
+            yield offer(kept, work.showing([*work.shown, *made]).to_json(), status), *unchanged
         yield self._repaired(kept, work, made)
 
     def _repaired(self, kept: object, work: Work, made: list[str]) -> tuple[Any, ...]:
@@ -164,8 +163,8 @@ class Results:
         chosen = made[-1]
         view = gr.update(visible=True, choices=[*VIEWS, GUIDE], value=VIEWS[0])
         large = self.show_large(chosen, VIEWS[0])
-        offered = offer(kept, status, work.showing([*work.shown, *made]))
-        return offered, chosen, view, large, *self._judged(chosen)
+        all_made = offer(kept, work.showing([*work.shown, *made]).to_json(), status)
+        return all_made, chosen, view, large, *self._judged(chosen)
 
     def show_large(self, sample_id: str, view: str) -> str:
         """The chosen variant, its sharp frame, its target depth, or what guided SDXL."""

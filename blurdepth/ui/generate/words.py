@@ -12,7 +12,7 @@ from blurdepth.errors import InputError
 from blurdepth.prompts import SHIPPED_BOOK, load_prompt_book
 from blurdepth.store.records import BookEntry
 from blurdepth.ui.chips import condition_chips, read
-from blurdepth.ui.shared import LIGHT, told
+from blurdepth.ui.shared import LATEST, LIGHT, told
 from blurdepth.workspace import Workspace
 
 
@@ -58,8 +58,7 @@ class Words:
         """Connect the handlers."""
         words, book = [self.prompt, self.negative], [self.entry, self.restorable]
         for box in words:
-            box.change(read, self.all, self.reading, trigger_mode="always_last", **LIGHT)
-            box.change(self.entry_of, [self.entry, *words], self.entry, trigger_mode="always_last", **LIGHT)
+            box.change(self.understand, [*self.all, self.entry], [self.reading, self.entry, self.name], **LATEST)
         self.entry.focus(lambda: gr.update(choices=self._names()), None, self.entry, **LIGHT)
         chosen_by_chance = self.dice.click(told(self.any_entry), None, self.entry, **LIGHT)
         self.entry.input(told(self.turn_to), self.entry, [*words, self.name], **LIGHT)
@@ -75,10 +74,12 @@ class Words:
             raise InputError(f"{name!r} is not in the prompt book any more: choose another.")
         return entry.prompt, entry.negative, entry.name
 
-    def entry_of(self, name: str | None, prompt: str, negative: str) -> Any:
-        """The entry that has the words which stand there: the one turned to, or another; none if they are one's own."""
+    def understand(self, prompt: str, negative: str, reading: str, entry: str | None) -> tuple[Any, ...]:
+        """What is understood of the words, and the entry that has them: the one turned to, or another, or none."""
         names = [each.name for each in self._entries() if (each.prompt, each.negative) == (prompt, negative)]
-        return gr.update(choices=self._names(), value=name if name in names else next(iter(names), None))
+        name = entry if entry in names else next(iter(names), None)
+        turned = gr.update(choices=self._names(), value=name)
+        return read(prompt, negative, reading), turned, gr.skip() if name is None else name
 
     def any_entry(self) -> Any:
         """One of the entries, which may have come since the page was loaded."""

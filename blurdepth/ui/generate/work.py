@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
+
+import gradio as gr
 
 from blurdepth.errors import InputError
 from blurdepth.store.records import Frame
@@ -52,14 +55,22 @@ class Work:
         return self.frame
 
 
-def offer(kept: object, status: str, work: Work | None = None) -> str:
-    """What long work gives the page, as JSON: finished HTML of what is to be said, and the work if it is another now.
+def offered(element: str, work: gr.BrowserState, outputs: list[Any]) -> gr.HTML:
+    """A component, not to be seen, for what a handler has to `offer` to others."""
+    component = gr.HTML("", html_template="<i></i>", visible="hidden", elem_id=element)
+    component.change(None, [component, work], outputs, js="blurdepthMemory.take")
+    return component
 
-    The page takes it while the frame that it keeps is still that of `kept`, with which it was asked for: an answer may
-    come late, when another frame has been chosen.
+
+def offer(kept: object, *values: Any) -> str:
+    """Values for the outputs of an `offered` component, as JSON; None leaves an output as it is.
+
+    The page takes them while the frame that it keeps is still that of `kept`, with which they were asked for: an answer
+    may come late, when another frame has been chosen.
     """
     of = kept.get("frame") if isinstance(kept, dict) else None
-    return json.dumps({"of": of, "work": work and work.to_json(), "status": status})
+    # Gradio tells the page of a value only if it is another than the one before.
+    return json.dumps({"of": of, "values": values, "at": time.monotonic_ns()})
 
 
 def _may_be_id(value: object) -> TypeGuard[str]:
