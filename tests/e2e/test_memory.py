@@ -259,6 +259,25 @@ def test_a_frame_is_not_taken_back_by_variants_that_are_under_way(app: App, page
 
 
 @pytest.mark.browser
+def test_of_two_frames_in_a_row_the_last_one_stays(app: App, page: Page) -> None:
+    page.goto(app.url)
+    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
+    is_look = answers_go_to(app, "offered-frame")
+    first = hold(page, lambda event: is_look(event) and bool(event["data"][0].get("frame")))
+    examples, sharp = page.locator("#examples .bd-card"), page.locator("#frame img")
+    examples.nth(0).click()
+    until_held(page, first)
+    before = sharp.get_attribute("src") or ""
+    examples.nth(1).click()
+    expect(sharp).not_to_have_attribute("src", before)
+    frame = sharp.get_attribute("src")
+    page.wait_for_timeout(1_000)
+    let_go(page, first)
+    expect(page.locator(".bd-preview .bd-note")).to_have_text("full size", timeout=2 * MINUTES)
+    assert frame_on(page) == frame
+
+
+@pytest.mark.browser
 def test_pages_of_one_browser_never_mix_frame_and_variants(app: App, page: Page, tmp_path: Path) -> None:
     letter = tmp_path / "letter.png"
     letter.write_text("no picture")

@@ -101,6 +101,7 @@ class GenerateTab:
             "inputs": [self.work, *models, self.memory],
             "outputs": self.desk.offered,
             "show_progress_on": [self.desk.notice, self.desk.editor],
+            "trigger_mode": "always_last",
             **HEAVY,
         }
         asked = [self.work, *self.words.all, self.desk.editor, self.number, self.seed, *models, *self.backend.all]
