@@ -51,5 +51,5 @@ def test_damaged_variants_are_left_out(tmp_path: Path, damaged: object) -> None:
 @pytest.mark.parametrize("kept", ["", "{", "[]", "3", '{"prompt": "fog"}'])
 def test_a_reading_that_was_kept_for_other_words_is_made_anew(kept: str) -> None:
     assert read("fog", "", kept) == read("fog", "")
-    again = json.dumps({"prompt": "fog", "negative": "", "changed": True})
+    again = json.dumps({"prompt": "fog", "negative": "", "condition": None, "changed": True})
     assert read("fog", "", kept, again) == again

@@ -43,7 +43,8 @@ def _words(known: str) -> tuple[Any, Any] | None:
         words = json.loads(known)
     except ValueError:
         return None
-    return (words.get("prompt"), words.get("negative")) if isinstance(words, dict) else None
+    is_whole = isinstance(words, dict) and {"prompt", "negative", "condition"} <= words.keys()
+    return (words["prompt"], words["negative"]) if is_whole else None
 
 
 def turn_knob(asked: dict[str, Any]) -> dict[str, Any]:

@@ -111,7 +111,8 @@ class CompareTab:
             self.start.click(lambda: None, None, None, **LIGHT),
         )
         for event in came:
-            event.success(self.compare, asked, results, show_progress_on=[self.subject], **HEAVY).success(
+            shown: dict[str, Any] = {"show_progress_on": [self.subject], "trigger_mode": "always_last", **HEAVY}
+            event.success(self.compare, asked, results, **shown).success(
                 self.show_mode, self.mode, [self.slider, self.pair, self.difference], **LIGHT
             )
         self.mode.change(self.show_mode, self.mode, [self.slider, self.pair, self.difference], **LIGHT)

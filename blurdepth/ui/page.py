@@ -94,11 +94,12 @@ class Page:
 
     def _connect_start(self) -> None:
         tab = self.generate
-        loaded = self.blocks.load(None, tab.recalled, tab.recalled, js=tab.recall)
-        recalled = loaded.then(None, js="blurdepthMemory.recalled")
-        recalled.then(tab.read_again, [self.memory, *tab.words.all], tab.words.reading, **LIGHT)
-        recalled.then(**tab.look)
-        recalled.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
+        loaded = self.blocks.load(None, tab.remembered, tab.remembered, js=tab.recall)
+        back = loaded.then(None, js="blurdepthMemory.isBack")
+        back.then(tab.read_again, [self.memory, *tab.words.asked], tab.words.said, **LIGHT)
+        # Beside the heavy work, which others may have under way: the depth has been estimated before.
+        back.then(**tab.look, **LIGHT)
+        back.then(told(self.curate.show), self.curate.which, self.curate.view, **LIGHT)
         timer = gr.Timer(_SECONDS_BETWEEN_LOOKS)
         timer.tick(self.header_now, None, self.header, **LIGHT)
         watched = [self.train.job, self.train.seen, self.train.visible]

@@ -43,8 +43,7 @@ class ShareRow:
             # Where strangers can come, nobody is to push by the login of whoever serves the page.
             if workspace.model_folders:
                 self._lay_out_hub(job)
-        for changed in (job.change, card.change):
-            changed(told(self.seen), job, self.all, **LIGHT)
+        card.change(told(self.seen), job, self.all, **LIGHT)
         made = self.download.click(told(self.make_zip), job, self.save, **_SENDING)
         made.success(None, None, None, js=_SAVE)
 

@@ -15,7 +15,7 @@ from blurdepth.generation import MAX_VARIANTS, GenerationRequest, generate_steps
 from blurdepth.shutter import Shape
 from blurdepth.store.records import Frame
 from blurdepth.ui import html
-from blurdepth.ui.chips import chosen_condition, read
+from blurdepth.ui.chips import chosen_condition
 from blurdepth.ui.editor import chosen_setup
 from blurdepth.ui.generate.backend import Backend
 from blurdepth.ui.generate.clip import ClipInput
@@ -32,7 +32,7 @@ _LOOK_AT_RESULTS = """(...asked) => {
   return asked;
 }"""
 # While it works there is no second start, but a cancel. Said by the page itself, so that the work needn't wait for it.
-_BEGIN = """() => [false, false, true].map(interactive => ({interactive, __type__: 'update'}))"""
+_BEGIN = """() => [false, false, false, false, true].map(interactive => ({interactive, __type__: 'update'}))"""
 
 
 def read_seed(typed: str) -> int:
@@ -92,8 +92,13 @@ class GenerateTab:
             self.seed = gr.Textbox("", label="Seed: empty for a new one each time", max_lines=1)
             self.input.lay_out_models()
 
+    @property
+    def buttons(self) -> list[gr.Button]:
+        """What is there before a start, and the cancel."""
+        return [self.start, self.clip.start, self.results.repair, self.results.repair_all, self.cancel]
+
     def _connect_making(self) -> None:
-        results, buttons, model = self.results, [self.start, self.clip.start, self.cancel], self.input.model
+        results, buttons, model = self.results, self.buttons, self.input.model
         models = [model, self.input.finder]
         # By keyword, as several events ask for it: the frame as the chosen models see it.
         self.look: dict[str, Any] = {
@@ -102,7 +107,6 @@ class GenerateTab:
             "outputs": self.desk.offered,
             "show_progress_on": [self.desk.notice, self.desk.editor],
             "trigger_mode": "always_last",
-            **HEAVY,
         }
         asked = [self.work, *self.words.all, self.desk.editor, self.number, self.seed, *models, *self.backend.all]
         for start in (self.start, self.clip.start):
@@ -114,7 +118,7 @@ class GenerateTab:
         clip = [self.work, *self.clip.asked, model]
         self.blended = self.clip.start.click(self.blend, clip, results.offered, **again)
         # The frame in the middle of the exposure is the one to go on with.
-        self.blended.then(self.end, None, buttons, **LIGHT).then(**self.look)
+        self.blended.then(self.end, None, buttons, **LIGHT).then(**self.look, **HEAVY)
         for event in (self.made, self.blended):
             event.failure(self.end, None, buttons, **LIGHT)
         ongoing = [self.made, self.blended]
@@ -125,25 +129,25 @@ class GenerateTab:
 
     def _connect_frame(self) -> None:
         panel = [self.input.upload, self.desk.notice, self.desk.editor, *self.results.cleared]
-        self.results.followed.then(self.backend.tell, self.backend.asked, self.backend.told, **LATEST)
+        self.results.followed.then(self.backend.tell, self.backend.asked, self.backend.answered, **LATEST)
         # A new frame ends what is being made of the old one.
         ongoing = [self.made, self.blended, *self.results.repaired]
         for event in (
             self.input.upload.upload(self.take_upload, self.input.upload, panel, cancels=ongoing, **LIGHT),
             self.input.examples.click(self.take_example, None, panel, cancels=ongoing, **LIGHT),
         ):
-            event.then(self.end, None, [self.start, self.clip.start, self.cancel], **LIGHT).then(**self.look)
+            event.then(self.end, None, self.buttons, **LIGHT).then(**self.look, **HEAVY)
         for choice in (self.input.model, self.input.finder):
-            choice.change(**self.look)
+            choice.change(**self.look, **HEAVY)
 
     def _connect_memory(self) -> None:
-        choices = [*self._choices.values()]
+        choices, reading = [*self._choices.values()], self.words.reading
         limits = json.dumps({name: _limits(choice) for name, choice in self._choices.items()})
-        known = [self.memory, self.words.reading, self.desk.editor, *choices]
-        changes = [self.words.reading.edit, self.desk.editor.edit, *(choice.change for choice in choices)]
+        known = [self.memory, reading, self.desk.editor, *choices]
+        changes = [reading.edit, reading.change, self.desk.editor.edit, *(choice.change for choice in choices)]
         # Before all others: Gradio goes through what hears a change one after the other, waiting for the app's answers.
         gr.on(changes, None, known, self.memory, js=f"blurdepthMemory.remember({limits})")
-        self.recalled = [self.memory, *choices]
+        self.remembered = [self.memory, *choices]
         self.recall = f"blurdepthMemory.recall({limits})"
 
     @property
@@ -195,9 +199,9 @@ class GenerateTab:
         return request
 
     def end(self) -> tuple[Any, ...]:
-        """Afterwards there is a start again, and no cancel."""
+        """Values for `buttons`: afterwards there is a start again, and no cancel."""
         on = gr.update(interactive=True)
-        return on, on, gr.update(interactive=False)
+        return on, on, on, on, gr.update(interactive=False)
 
     def cancelled(self) -> tuple[Any, ...]:
         """Say what becomes of what was made."""
@@ -259,9 +263,11 @@ class GenerateTab:
             "Click or paint what should move in the frame above."
         )
 
-    def read_again(self, memory: dict[str, Any], prompt: str, negative: str, shown: str) -> str:
-        """What to show for the words that stand there once the page is back: as it was left, if that was of them."""
-        return read(prompt, negative, memory["reading"], shown)
+    def read_again(
+        self, memory: dict[str, Any], prompt: str, negative: str, entry: str | None, shown: str
+    ) -> tuple[Any, ...]:
+        """What the words say that stand there once the page is back: as it was left, if that was of them."""
+        return self.words.understand(prompt, negative, entry, memory["reading"], shown)
 
 
 def _limits(choice: gr.components.Component) -> dict[str, Any]:

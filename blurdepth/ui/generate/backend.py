@@ -80,7 +80,7 @@ class Backend:
         self.kind.change(None, self.kind, [self.panel, self.preview], js=_SHOW_SETTINGS)
         sliders = [self.steps, self.guidance, self.scale, self.factor, self.short_side]
         set_so = [*(box.blur for box in (self.base, self.adapter)), *(slider.release for slider in sliders)]
-        gr.on([self.kind.change, self.preview.change, *set_so], self.tell, self.asked, self.told, **LATEST)
+        gr.on([self.kind.change, self.preview.change, *set_so], self.tell, self.asked, self.answered, **LATEST)
         self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
 
     @property
@@ -89,7 +89,7 @@ class Backend:
         return [self.work, *self.all]
 
     @property
-    def told(self) -> list[Any]:
+    def answered(self) -> list[Any]:
         """What `tell` gives values for."""
         return [self.cost, self.instead]
 

@@ -118,9 +118,8 @@ class FrameDesk:
         """Offer notice and editor for the frame as the chosen model sees it, with what was set for it before."""
         frame = Work.read(self.workspace, kept).frame
         if frame is None:
-            return offer(
-                kept, None, NOTHING
-            )  # what is said stays: that there is no frame yet, or why one can't be used
+            # What is said stays: that there is no frame yet, or why one can't be used.
+            return offer(kept, None, NOTHING)
         try:
             self.workspace.estimate(frame, model, download_progress(progress, model))
             if finder:

@@ -54,11 +54,21 @@ class Words:
         """What decides the condition."""
         return [self.prompt, self.negative, self.reading]
 
+    @property
+    def asked(self) -> list[gr.components.Component]:
+        """What `understand` takes."""
+        return [self.prompt, self.negative, self.entry, self.reading]
+
+    @property
+    def said(self) -> list[gr.components.Component]:
+        """What `understand` gives values for."""
+        return [self.reading, self.entry, self.name]
+
     def connect(self) -> None:
         """Connect the handlers."""
         words, book = [self.prompt, self.negative], [self.entry, self.restorable]
         for box in words:
-            box.change(self.understand, [*self.all, self.entry], [self.reading, self.entry, self.name], **LATEST)
+            box.change(self.understand, self.asked, self.said, **LATEST)
         self.entry.focus(lambda: gr.update(choices=self._names()), None, self.entry, **LIGHT)
         chosen_by_chance = self.dice.click(told(self.any_entry), None, self.entry, **LIGHT)
         self.entry.input(told(self.turn_to), self.entry, [*words, self.name], **LIGHT)
@@ -74,12 +84,15 @@ class Words:
             raise InputError(f"{name!r} is not in the prompt book any more: choose another.")
         return entry.prompt, entry.negative, entry.name
 
-    def understand(self, prompt: str, negative: str, reading: str, entry: str | None) -> tuple[Any, ...]:
-        """What is understood of the words, and the entry that has them: the one turned to, or another, or none."""
+    def understand(self, prompt: str, negative: str, entry: str | None, *known: str) -> tuple[Any, ...]:
+        """Values for `said`: a `known` reading that is of these words, or a new one, and the entry that has them.
+
+        Of several it is the one turned to; where none has them, there is none, and its name stays.
+        """
         names = [each.name for each in self._entries() if (each.prompt, each.negative) == (prompt, negative)]
         name = entry if entry in names else next(iter(names), None)
         turned = gr.update(choices=self._names(), value=name)
-        return read(prompt, negative, reading), turned, gr.skip() if name is None else name
+        return read(prompt, negative, *known), turned, gr.skip() if name is None else name
 
     def any_entry(self) -> Any:
         """One of the entries, which may have come since the page was loaded."""

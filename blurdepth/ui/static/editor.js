@@ -366,7 +366,11 @@ new ResizeObserver(() => { if (sheet) draw(); }).observe(stage); // tips are as 
 
 const load = async () => {
   const next = JSON.parse(props.value || '{}');
-  if (['frame', 'model', 'finder', 'setup'].every((name) => next[name] === asked[name])) return;
+  if (next.frame === asked.frame && asked.setup) next.setup = asked.setup; // what was set since this was asked for
+  if (['frame', 'model', 'finder', 'setup'].every((name) => next[name] === asked[name])) {
+    props.value = JSON.stringify(asked);
+    return;
+  }
   if (next.frame !== asked.frame) {
     [past, future, chosen, sheet, aim, held] = [[], [], 0, null, null, false];
     find('.bd-preview img').removeAttribute('src');

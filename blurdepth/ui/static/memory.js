@@ -1,7 +1,7 @@
-// What this browser remembers of the page: by itself, so that what was typed just before a reload is kept, and no answer
-// of the app can take it back. `choices` are the limits of what is chosen, by name, in the order of their components.
+// What this browser remembers of the page: by itself, so that what was typed just before a reload is kept, and no late
+// answer of the app can take it back. `choices` are the limits of what is chosen, by name, in the order of their components.
 window.blurdepthMemory = (() => {
-  let isRecalled = false;
+  let isAllBack = false;
   const unchanged = {__type__: 'update'};
   const named = (choices, values) => Object.fromEntries(Object.keys(choices).map((name, place) => [name, values[place]]));
   const newName = () =>
@@ -21,7 +21,7 @@ window.blurdepthMemory = (() => {
   };
 
   const remember = (choices) => (memory, reading, editor, ...values) => {
-    if (!isRecalled) return memory; // what changes so far is being recalled
+    if (!isAllBack) return unchanged; // what changes so far is being recalled
     // The editor is empty while there is no depth: what was set is remembered until there is.
     const setup = JSON.parse(editor).setup || memory.setup;
     return {...memory, reading, setup, ...named(choices, values)};
@@ -34,5 +34,5 @@ window.blurdepthMemory = (() => {
     return values.map((value) => (isLate ? unchanged : value ?? unchanged));
   };
 
-  return {recall, remember, take, recalled: () => { isRecalled = true; }};
+  return {recall, remember, take, isBack: () => { isAllBack = true; }};
 })();
