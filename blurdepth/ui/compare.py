@@ -110,8 +110,8 @@ class CompareTab:
             self.samples.click(told(self.select), None, chosen, **LIGHT),
             self.start.click(lambda: None, None, None, **LIGHT),
         )
+        shown: dict[str, Any] = {"show_progress_on": [self.subject], "trigger_mode": "always_last", **HEAVY}
         for event in came:
-            shown: dict[str, Any] = {"show_progress_on": [self.subject], "trigger_mode": "always_last", **HEAVY}
             event.success(self.compare, asked, results, **shown).success(
                 self.show_mode, self.mode, [self.slider, self.pair, self.difference], **LIGHT
             )

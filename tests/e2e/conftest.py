@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.conftest import sliding_pictures
+
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # The first start on a fresh machine reads every library from a cold disk.
@@ -64,6 +66,15 @@ def write(page: Page, prompt: str, understood: str) -> None:
     expect(chips.locator("button").first).to_be_visible()
     page.locator("#prompt textarea").fill(prompt)
     expect(chips).to_contain_text(understood)
+
+
+def blend_pictures(page: Page, folder: Path) -> None:
+    """Blend a few pictures into one variant."""
+    page.get_by_text("Or blend a short clip").click()
+    page.locator("#clip input[type=file]").set_input_files(sliding_pictures(folder, 5, 4))
+    expect(page.locator("#clip-strip img.bd-open")).to_have_count(5)
+    page.locator("#blend").click()
+    expect(page.locator("#variants .bd-card")).to_have_count(1, timeout=120_000)
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from blurdepth.images import encode_png
-from tests.conftest import sliding_pictures
-from tests.e2e.conftest import App, write
+from tests.e2e.conftest import App, blend_pictures, write
 
 MINUTES = 60_000
 WIDTH, HEIGHT = 320, 120
@@ -141,11 +140,7 @@ def test_a_chip_is_turned_by_hand_and_goes_back_to_the_words(app: App, page: Pag
 @pytest.mark.browser
 def test_several_frames_become_one_blurred_frame(app: App, page: Page, tmp_path: Path) -> None:
     page.goto(app.url)
-    page.get_by_text("Or blend a short clip").click()
-    page.locator("#clip input[type=file]").set_input_files(sliding_pictures(tmp_path, 5, 4))
-    expect(page.locator("#clip-strip img.bd-open")).to_have_count(5)
-    page.locator("#blend").click()
-    expect(page.locator("#variants .bd-card")).to_have_count(1, timeout=2 * MINUTES)
+    blend_pictures(page, tmp_path)
     expect(page.locator("#editor .bd-preview img")).to_be_visible(timeout=2 * MINUTES)
     page.locator("#variants .bd-card").click()
     expect(page.locator("#large img")).to_be_visible()

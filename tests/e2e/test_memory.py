@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
-from tests.conftest import sliding_pictures
-from tests.e2e.conftest import ROOT, App, start_app, write
+from tests.e2e.conftest import ROOT, App, blend_pictures, start_app, write
 
 MINUTES = 60_000
 PROMPT = "dense fog, cars at 20 m/s"
@@ -81,15 +80,6 @@ def choose_example(page: Page, number: int) -> None:
     page.locator("#examples .bd-card").nth(number).click()
     expect(page.locator(".bd-stage img")).not_to_have_attribute("src", before, timeout=2 * MINUTES)
     expect(page.locator(".bd-preview .bd-note")).to_have_text("full size", timeout=2 * MINUTES)
-
-
-def blend_pictures(page: Page, folder: Path) -> None:
-    """Blend a few pictures into one variant."""
-    page.get_by_text("Or blend a short clip").click()
-    page.locator("#clip input[type=file]").set_input_files(sliding_pictures(folder, 5, 4))
-    expect(page.locator("#clip-strip img.bd-open")).to_have_count(5)
-    page.locator("#blend").click()
-    expect(page.locator("#variants .bd-card")).to_have_count(1, timeout=2 * MINUTES)
 
 
 def make_variants(page: Page, number: int) -> None:
@@ -240,6 +230,7 @@ def test_a_frame_that_comes_while_the_page_does_is_not_taken_back(app: App, page
     expect_work(page, frame, 0)
     page.reload()
     expect_work(page, frame, 0)
+    make_variants(page, 1)
 
 
 @pytest.mark.browser

@@ -129,6 +129,7 @@ class GenerateTab:
 
     def _connect_frame(self) -> None:
         panel = [self.input.upload, self.desk.notice, self.desk.editor, *self.results.cleared]
+        # After the grid, not on the same change: see `LATEST`.
         self.results.followed.then(self.backend.tell, self.backend.asked, self.backend.answered, **LATEST)
         # A new frame ends what is being made of the old one.
         ongoing = [self.made, self.blended, *self.results.repaired]

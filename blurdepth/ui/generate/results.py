@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -73,12 +73,12 @@ class Results:
 
     def show(self, kept: object, selected: str) -> tuple[Any, ...]:
         """The variants with what was decided about them, the way on, and the repair of all."""
-        ids = Work.read(self.workspace, kept).shown
-        failing = len(self._failed(ids))
+        samples = self._shown(kept)
+        failing = len(failed(self.workspace, samples))
         words = "Repair the one that failed" if failing == 1 else f"Repair the {failing} that failed"
         return (
-            self._cards(ids, selected) if ids else _NONE,
-            self._way_on(len(ids)),
+            self._cards(samples, selected) if samples else _NONE,
+            self._way_on(len(samples)),
             gr.update(visible=failing > 0, value=words),
         )
 
@@ -92,19 +92,18 @@ class Results:
         rough = "" if step.rough is None else html.rough(encode_png(step.rough), words)
         return html.bar((made + step.done / step.total) / number, words) + rough
 
-    def _failed(self, ids: Iterable[str]) -> list[Sample]:
-        return failed(self.workspace, [self.workspace.store.samples.sample(each) for each in ids])
+    def _shown(self, kept: object) -> list[Sample]:
+        return [self.workspace.store.samples.sample(each) for each in Work.read(self.workspace, kept).shown]
 
     def _way_on(self, number: int) -> Any:
         words = "1 variant: look at it" if number == 1 else f"{number} variants: look through them"
         return gr.update(visible=number > 0, value=words)
 
-    def _cards(self, ids: Sequence[str], selected: str) -> str:
+    def _cards(self, samples: list[Sample], selected: str) -> str:
         """The variants as a grid, each with its blur in a word or two."""
-        samples = [self.workspace.store.samples.sample(sample_id) for sample_id in ids]
-        verdicts = self.workspace.store.verdicts.of(ids)
+        verdicts = self.workspace.store.verdicts.of([sample.id for sample in samples])
         cards = (
-            self._card(sample, f"Variant {place} of {len(ids)}", verdicts.get(sample.id))
+            self._card(sample, f"Variant {place} of {len(samples)}", verdicts.get(sample.id))
             for place, sample in enumerate(samples, 1)
         )
         return html.grid(cards, selected)
@@ -128,15 +127,16 @@ class Results:
             gr.update(visible=True, choices=views, value=view),
             self.show_large(sample_id, view),
             *self._judged(sample_id),
-            self._cards(Work.read(self.workspace, kept).shown, sample_id),
+            self._cards(self._shown(kept), sample_id),
         )
 
     def _judged(self, sample_id: str) -> tuple[Any, ...]:
         """Values for verdict and repair."""
+        sample = self.workspace.store.samples.sample(sample_id)
         verdict = self.workspace.store.verdicts.of([sample_id]).get(sample_id)
-        if verdict is None or not _worth_saying(self.workspace.store.samples.sample(sample_id), verdict):
+        if verdict is None or not _worth_saying(sample, verdict):
             return "", gr.update(visible=False)
-        return html.verdict(verdict), gr.update(visible=bool(self._failed([sample_id])))
+        return html.verdict(verdict), gr.update(visible=bool(failed(self.workspace, [sample])))
 
     def repairing(self, kept: object, sample_id: str) -> Iterator[tuple[Any, ...]]:
         """Repair the chosen variant; what comes of it is shown large."""
@@ -144,7 +144,7 @@ class Results:
 
     def repairing_all(self, kept: object) -> Iterator[tuple[Any, ...]]:
         """Repair all variants whose blur failed, each shown as soon as it is."""
-        yield from self._repairing(kept, self._failed(Work.read(self.workspace, kept).shown))
+        yield from self._repairing(kept, failed(self.workspace, self._shown(kept)))
 
     def _repairing(self, kept: object, samples: list[Sample]) -> Iterator[tuple[Any, ...]]:
         work = Work.read(self.workspace, kept)
