@@ -23,7 +23,7 @@ from blurdepth.ui.generate.frame import FrameDesk, FrameInput
 from blurdepth.ui.generate.results import Results
 from blurdepth.ui.generate.words import Words
 from blurdepth.ui.generate.work import Work, offer
-from blurdepth.ui.shared import HEAVY, LATEST, LIGHT, browser_state, download_progress, told
+from blurdepth.ui.shared import HEAVY, LIGHT, browser_state, download_progress, told
 from blurdepth.workspace import Workspace
 
 # On a phone the results lie below the form: bring them into view. What it returns is what the handler gets.
@@ -130,7 +130,7 @@ class GenerateTab:
     def _connect_frame(self) -> None:
         panel = [self.input.upload, self.desk.notice, self.desk.editor, *self.results.cleared]
         # After the grid, not on the same change: see `LATEST`.
-        self.results.followed.then(self.backend.tell, self.backend.asked, self.backend.answered, **LATEST)
+        self.results.followed.then(**self.backend.telling)
         # A new frame ends what is being made of the old one.
         ongoing = [self.made, self.blended, *self.results.repaired]
         for event in (

@@ -80,18 +80,17 @@ class Backend:
         self.kind.change(None, self.kind, [self.panel, self.preview], js=_SHOW_SETTINGS)
         sliders = [self.steps, self.guidance, self.scale, self.factor, self.short_side]
         set_so = [*(box.blur for box in (self.base, self.adapter)), *(slider.release for slider in sliders)]
-        gr.on([self.kind.change, self.preview.change, *set_so], self.tell, self.asked, self.answered, **LATEST)
+        gr.on([self.kind.change, self.preview.change, *set_so], **self.telling)
         self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
 
     @property
-    def asked(self) -> list[Any]:
-        """What `tell` takes."""
-        return [self.work, *self.all]
+    def telling(self) -> dict[str, Any]:
+        """`tell` as a listener, for what asks for it by itself while somebody may be typing.
 
-    @property
-    def answered(self) -> list[Any]:
-        """What `tell` gives values for."""
-        return [self.cost, self.instead]
+        The values come as they stand: Gradio would complain of a number that is half typed.
+        """
+        inputs, outputs = [self.work, *self.all], [self.cost, self.instead]
+        return {"fn": self.tell, "inputs": inputs, "outputs": outputs, "preprocess": False, **LATEST}
 
     @property
     def by_name(self) -> dict[str, gr.components.Component]:
