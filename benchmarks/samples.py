@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -84,14 +84,14 @@ def write_samples(benchmark: Path, more: Sequence[int], folder: Path) -> list[Tr
         for number, scene in zip(SPLITS[split], read_benchmark(benchmark, split), strict=True)
     ]
     with ProcessPoolExecutor(core_count()) as pool:
-        rendered = pool.map(_write_street, itertools.repeat(folder), more)
+        rendered = pool.map(partial(_write_street, folder, WIDTH, HEIGHT), more)
         return samples + list(tqdm(rendered, "more streets", len(more), unit="", disable=None))
 
 
-def _write_street(folder: Path, seed: int) -> TrainingSample:
+def _write_street(folder: Path, width: int, height: int, seed: int) -> TrainingSample:
     sample = _sample(folder / str(seed), "train")
     whole = sample.sharp_target.exists()  # it is written last
-    return sample if whole else _write_sample(folder / str(seed), "train", render_scene(seed, WIDTH, HEIGHT))
+    return sample if whole else _write_sample(folder / str(seed), "train", render_scene(seed, width, height))
 
 
 def _write_sample(folder: Path, split: Split, scene: Scene) -> TrainingSample:
