@@ -24,9 +24,6 @@ from blurdepth.workspace import Workspace
 # One heavy computation at a time; the light ones never wait for it.
 HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1, "api_visibility": "private"}
 LIGHT: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
-# Of what is asked while an answer is under way, the last: what Gradio does for every `change`, too. Two of these on one
-# event would start each other for ever, as it asks all of an event anew.
-LATEST: dict[str, Any] = {**LIGHT, "trigger_mode": "always_last"}
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 _EXAMPLES, _EXPOSURES = ASSETS / "frames", ASSETS / "exposures"

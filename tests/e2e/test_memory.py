@@ -114,6 +114,8 @@ def test_what_is_changed_is_kept_before_the_app_answers(app: App, page: Page) ->
     unheard = hold(page, lambda event: True)  # noqa: ARG005
     prompt.fill(PROMPT + "!?")
     simulated.check()
+    page.get_by_role("button", name="Seed and models").click()
+    page.get_by_label("Seed: empty for a new one").fill("7")
     # The cursor stays in the box; deleting is no key that Gradio calls an input.
     prompt.press("End")
     prompt.press("Backspace")
@@ -122,6 +124,9 @@ def test_what_is_changed_is_kept_before_the_app_answers(app: App, page: Page) ->
     page.reload()
     expect(prompt).to_have_value(PROMPT)
     expect(simulated).to_be_checked()
+    expect(page.get_by_label("Variants").first).to_have_value("1")
+    page.get_by_role("button", name="Seed and models").click()
+    expect(page.get_by_label("Seed: empty for a new one")).to_have_value("7")
     expect_work(page, frame, 1)
     book = page.locator("#prompt-book input")
     expect(book).to_have_value("")
@@ -208,6 +213,22 @@ def test_a_number_is_typed_without_a_word_before_it_is_whole(app: App, page: Pag
     expect(number).to_have_value("512")
     expect(page.locator("#cost")).not_to_contain_text("short_side_px")
     assert page.locator(".toast-body").count() == 0
+
+
+@pytest.mark.browser
+def test_the_cost_is_of_what_was_chosen_last(app: App, page: Page) -> None:
+    page.goto(app.url)
+    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
+    page.get_by_label("SDXL alone, as in the paper").check()
+    expect(page.locator("#cost")).to_contain_text("SDXL draws all of it")
+    costs = hold(page, answers_go_to(app, "cost"))
+    choose_example(page, 0)
+    until_held(page, costs)
+    page.get_by_label("Exposure simulator").check()
+    page.wait_for_timeout(2_000)
+    let_go(page, costs)
+    page.wait_for_timeout(2_000)
+    expect(page.locator("#cost")).to_contain_text("On this computer's processor")
 
 
 @pytest.mark.browser

@@ -57,8 +57,8 @@ class GenerateTab:
 
     Args:
         workspace: the data folder.
-        memory: what this browser remembers: here words, models, who moves, and what paints. Only the page writes it;
-            frame and variants, which the app writes, are kept as a value of their own.
+        memory: what this browser remembers: here words, number, seed, models, who moves, and what paints. Only the page
+            writes it; frame and variants, which the app writes, are kept as a value of their own.
     """
 
     def __init__(self, workspace: Workspace, memory: gr.BrowserState) -> None:
@@ -129,8 +129,6 @@ class GenerateTab:
 
     def _connect_frame(self) -> None:
         panel = [self.input.upload, self.desk.notice, self.desk.editor, *self.results.cleared]
-        # After the grid, not on the same change: see `LATEST`.
-        self.results.followed.then(**self.backend.telling)
         # A new frame ends what is being made of the old one.
         ongoing = [self.made, self.blended, *self.results.repaired]
         for event in (
@@ -154,8 +152,15 @@ class GenerateTab:
     @property
     def _choices(self) -> dict[str, gr.components.Component]:
         """What is chosen, by the names under which the browser remembers it."""
-        models = {"model": self.input.model, "finder": self.input.finder}
-        return {"prompt": self.words.prompt, "negative": self.words.negative, **models, **self.backend.by_name}
+        return {
+            "prompt": self.words.prompt,
+            "negative": self.words.negative,
+            "variants": self.number,
+            "seed": self.seed,
+            "model": self.input.model,
+            "finder": self.input.finder,
+            **self.backend.by_name,
+        }
 
     def take_upload(self, path: str | None) -> tuple[Any, ...]:
         """Keep the uploaded file as a frame and show it as it was understood, or say why it can't be used."""

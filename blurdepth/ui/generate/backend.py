@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -14,7 +15,7 @@ from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generators import exposure, painted
 from blurdepth.ui import html
 from blurdepth.ui.generate.work import Work
-from blurdepth.ui.shared import LATEST, LIGHT
+from blurdepth.ui.shared import LIGHT
 from blurdepth.workspace import Workspace
 
 CHOICES = [
@@ -41,6 +42,9 @@ class Backend:
 
     def __init__(self, workspace: Workspace, work: gr.BrowserState) -> None:
         self.workspace, self.work = workspace, work
+        # What `tell` takes, as JSON. One asker, so that the last answer is of what was chosen last; and as a text, so
+        # that Gradio doesn't complain of a number that is half typed.
+        self.asked = gr.HTML("", html_template="<i></i>", visible="hidden", elem_id="cost-asked")
         self.kind = gr.Radio(CHOICES, value=exposure.BACKEND, label="Variants are made by", elem_id="backend")
         self.cost = gr.HTML(_note(_SIMULATOR), elem_id="cost")
         self.instead = gr.Button("Use the exposure simulator instead", size="sm", visible=False, elem_id="instead")
@@ -80,17 +84,10 @@ class Backend:
         self.kind.change(None, self.kind, [self.panel, self.preview], js=_SHOW_SETTINGS)
         sliders = [self.steps, self.guidance, self.scale, self.factor, self.short_side]
         set_so = [*(box.blur for box in (self.base, self.adapter)), *(slider.release for slider in sliders)]
-        gr.on([self.kind.change, self.preview.change, *set_so], **self.telling)
+        asking = [self.kind.change, self.preview.change, self.work.change, *set_so]
+        gr.on(asking, None, [self.work, *self.all], self.asked, js="(...asked) => JSON.stringify(asked)")
+        self.asked.change(self.tell, self.asked, [self.cost, self.instead], **LIGHT)
         self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
-
-    @property
-    def telling(self) -> dict[str, Any]:
-        """`tell` as a listener, for what asks for it by itself while somebody may be typing.
-
-        The values come as they stand: Gradio would complain of a number that is half typed.
-        """
-        inputs, outputs = [self.work, *self.all], [self.cost, self.instead]
-        return {"fn": self.tell, "inputs": inputs, "outputs": outputs, "preprocess": False, **LATEST}
 
     @property
     def by_name(self) -> dict[str, gr.components.Component]:
@@ -126,15 +123,16 @@ class Backend:
         paint = PaintSettings(int(steps), float(guidance), scale, factor, int(short_side), bool(preview))
         return {"backend": kind, "painters": models, "paint": paint}
 
-    def tell(self, kept: object, kind: str, *values: Any) -> tuple[str, Any]:
+    def tell(self, asked: str) -> tuple[str, Any]:
         """What it will download, whether memory suffices, and how long it takes; before anything starts."""
+        kept, kind, *values = json.loads(asked)
         if kind == exposure.BACKEND:
             return _note(_SIMULATOR), gr.update(visible=False)
         try:
-            asked = self.chosen(kind, *values)
-            self.workspace.check_painters(asked["painters"])
-            loaded = self.workspace.painter_mode(asked["painters"])
-            plan = plan_painting(asked["painters"], *self._size(kept), asked["paint"], loaded)
+            chosen = self.chosen(kind, *values)
+            self.workspace.check_painters(chosen["painters"])
+            loaded = self.workspace.painter_mode(chosen["painters"])
+            plan = plan_painting(chosen["painters"], *self._size(kept), chosen["paint"], loaded)
         except BlurdepthError as error:
             return html.notice(str(error)), gr.update(visible=True)
         return _note(_ABOUT[kind], *plan.words()), gr.update(visible=not plan.suffices)

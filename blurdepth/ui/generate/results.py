@@ -53,7 +53,7 @@ class Results:
             self.repair_all.click(told(self.repairing_all), self.work, repaired, **HEAVY),
         ]
         self.cleared = [*taken, *self._looked]
-        self.followed = self.work.change(self.show, self.asked, self.following, **LIGHT)
+        self.work.change(self.show, self.asked, self.following, **LIGHT)
         self.view.change(told(self.show_large), [self.selected, self.view], self.large, **LIGHT)
 
     @property

@@ -12,7 +12,7 @@ from blurdepth.errors import InputError
 from blurdepth.prompts import SHIPPED_BOOK, load_prompt_book
 from blurdepth.store.records import BookEntry
 from blurdepth.ui.chips import condition_chips, read
-from blurdepth.ui.shared import LATEST, LIGHT, told
+from blurdepth.ui.shared import LIGHT, told
 from blurdepth.workspace import Workspace
 
 
@@ -67,8 +67,10 @@ class Words:
     def connect(self) -> None:
         """Connect the handlers."""
         words, book = [self.prompt, self.negative], [self.entry, self.restorable]
+        # What changes while an answer is under way is asked once that is there, and all that hears the change is asked
+        # anew: two who ask the app at one change would start each other for ever.
         for box in words:
-            box.change(self.understand, self.asked, self.said, **LATEST)
+            box.change(self.understand, self.asked, self.said, **LIGHT)
         self.entry.focus(lambda: gr.update(choices=self._names()), None, self.entry, **LIGHT)
         chosen_by_chance = self.dice.click(told(self.any_entry), None, self.entry, **LIGHT)
         self.entry.input(told(self.turn_to), self.entry, [*words, self.name], **LIGHT)
