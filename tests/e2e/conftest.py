@@ -20,9 +20,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.conftest import sliding_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
+MINUTES = 60_000
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # The first start on a fresh machine reads every library from a cold disk.
-expect.set_options(timeout=60_000)
+expect.set_options(timeout=MINUTES)
 QUIET = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 

@@ -10,9 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from blurdepth.images import encode_png
-from tests.e2e.conftest import App, blend_pictures, write
+from tests.e2e.conftest import MINUTES, App, blend_pictures, write
 
-MINUTES = 60_000
 WIDTH, HEIGHT = 320, 120
 CAR = (130, 60, 60, 34)
 """Left, top, width and height of what looks like a car from the side, in pixels."""

@@ -10,9 +10,7 @@ from playwright.sync_api import Page, expect
 from blurdepth.blurcheck import Verdict
 from blurdepth.workspace import Workspace
 from scripts.tiny_sdxl import write_tiny_sdxl
-from tests.e2e.conftest import App
-
-MINUTES = 60_000
+from tests.e2e.conftest import MINUTES, App
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from blurdepth.generation import GenerationRequest, generate
 from blurdepth.workspace import Workspace
 from tests.conftest import street_frame
-from tests.e2e.conftest import App
-
-MINUTES = 60_000
+from tests.e2e.conftest import MINUTES, App
 
 
 def accept_samples(workspace: Workspace) -> None:

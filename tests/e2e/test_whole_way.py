@@ -14,9 +14,8 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Page, expect
 
 from tests.conftest import street_frame
-from tests.e2e.conftest import ROOT, App
+from tests.e2e.conftest import MINUTES, ROOT, App
 
-MINUTES = 60_000
 ENDPOINTS = {
     *("/estimate_depth", "/generate", "/samples", "/decide", "/undo", "/snapshot", "/launch_finetune"),
     *("/job", "/stop_job", "/compare"),
