@@ -43,7 +43,6 @@ from tqdm import tqdm
 # So that it runs from a fresh clone, whether or not the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.paired import Floats, change
 from benchmarks.samples import Question, ask, samples_name, write_samples
 from benchmarks.side_by_side import run_side_by_side
 from blurdepth.benchmark import SPLITS, check_benchmark, read_benchmark, render_benchmark
@@ -56,6 +55,7 @@ from blurdepth.finetune import Progress, finetune
 from blurdepth.images import Rgb, encode_jpeg
 from blurdepth.metrics import inverse_error, metrics_by_region
 from blurdepth.model_card import markdown_table, side_by_side
+from blurdepth.paired import Floats, change
 from blurdepth.pretrained import best_device, core_count
 from blurdepth.recipe import Precision, Recipe, Target, load_recipe
 from blurdepth.render import depth_picture, depth_range

@@ -23,6 +23,7 @@ from blurdepth.files import write_atomically
 from blurdepth.images import Rgb, linear_to_srgb
 from blurdepth.metrics import METRICS, Regions, align, mean_metrics, metrics_by_region
 from blurdepth.model_card import GROUPS
+from blurdepth.paired import mean_gap
 from blurdepth.render import Range, depth_range
 from blurdepth.scenes import read_scene, street_seed
 from blurdepth.store.records import Sample
@@ -30,7 +31,6 @@ from blurdepth.workspace import Workspace
 
 Map = NDArray[np.float32]
 RegionMetrics = dict[str, dict[str, float]]
-BOOTSTRAPS = 1000
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,16 @@ def _scene_example(path: Path) -> Example:
 
 
 def measure_example(estimator: Estimator, example: Example) -> RegionMetrics:
-    """The metrics of one model on one image."""
-    return metrics_by_region(estimator.predict_inverse(example.rgb), example.target, example.regions)
+    """The metrics of one model on one image.
+
+    Raises:
+        InputError: its target has nothing to measure, such as nothing nearer than 80 m.
+    """
+    predicted = estimator.predict_inverse(example.rgb)
+    try:
+        return metrics_by_region(predicted, example.target, example.regions)
+    except InputError as error:
+        raise InputError(f"{example.group} can't be measured: {error} Leave it out of the benchmark.") from error
 
 
 Measure = Callable[[Estimator, Example, int, int], RegionMetrics]
@@ -161,7 +169,7 @@ def benchmark_report(
         {"benchmark", "images", "code_version", "models": [{"model", "revision", "kind", "seen", "metrics": by region,
         "change": AbsRel minus the first model's by region: {"mean", "low", "high"}}]}. "seen" tells that the model was
         fine-tuned on this very version, or on one of these streets. The interval is the 95 % range of the paired
-        difference over 1,000 resamplings of the scenes (all images of a scene go together).
+        difference by Student's t over the scenes (all images of a scene go together); None where there is one scene.
 
     Raises:
         InputError: no image, or see `benchmark_examples`.
@@ -206,18 +214,15 @@ def _is_version(benchmark: str) -> bool:
 
 def _changes(
     base: Sequence[RegionMetrics], other: Sequence[RegionMetrics], groups: Sequence[str]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     changes = {}
     for region in sorted({name for metrics in base for name in metrics}):
-        gaps: dict[str, list[float]] = {}
-        for before, after, group in zip(base, other, groups, strict=True):
-            if region in before and region in after:
-                gaps.setdefault(group, []).append(after[region]["abs_rel"] - before[region]["abs_rel"])
-        sums = np.array([sum(each) for each in gaps.values()])
-        sizes = np.array([len(each) for each in gaps.values()])
-        drawn = np.random.default_rng(0).integers(0, len(sums), (BOOTSTRAPS, len(sums)))
-        low, high = np.percentile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), (2.5, 97.5))
-        changes[region] = {"mean": float(sums.sum() / sizes.sum()), "low": float(low), "high": float(high)}
+        gaps = {
+            place: after[region]["abs_rel"] - before[region]["abs_rel"]
+            for place, (before, after) in enumerate(zip(base, other, strict=True))
+            if region in before and region in after
+        }
+        changes[region] = mean_gap(np.array([*gaps.values()]), [groups[place] for place in gaps])
     return changes
 
 
@@ -249,7 +254,8 @@ def _region_table(report: dict[str, Any], region: str) -> str:
         if region in model["metrics"]:
             cells = "".join(f"<td>{model['metrics'][region][metric.key]:.4f}</td>" for metric in METRICS)
             change = model["change"][region]
-            gap = f"{change['mean']:+.4f} ({change['low']:+.4f} to {change['high']:+.4f})"
+            span = "one scene: no range" if change["low"] is None else f"{change['low']:+.4f} to {change['high']:+.4f}"
+            gap = f"{change['mean']:+.4f} ({span})"
             name = html.escape(model["model"]) + (" (has learned from some of these)" if model["seen"] else "")
             rows.append(f"<tr><th>{name}</th>{cells}<td>{gap}</td></tr>")
     title, columns = GROUPS[region].capitalize(), f"<th>model</th>{head}<th>AbsRel against the first</th>"

@@ -16,7 +16,7 @@ ORDER = [
     ["errors", "compiling"],
     ["images", "camera"],
     ["files", "depth"],
-    ["metrics", "render", "blurcheck"],
+    ["metrics", "paired", "render", "blurcheck"],
     ["ground", "clips", "shutter", "inbetween"],
     ["exposure", "movers", "weather"],
     ["prompts", "streets", "bursts"],

@@ -71,6 +71,17 @@ def write_scene(path: Path, seed: int) -> None:
     np.savez(path, sharp_linear=sharp, blur_linear=blurred, depth_m=depth_m, mean_inverse_depth=target)
 
 
+def make_version(workspace: Workspace, variants: int) -> None:
+    """A dataset version, v1, of so many variants of one frame."""
+    frame, target = workspace.add_frame(street_frame(), "a.png"), np.kron(ramp(), np.ones((2, 2), np.float32))
+    regions = np.zeros(target.shape, np.uint8)
+    for number in range(variants):
+        rgb = np.random.default_rng(number).integers(0, 255, (*target.shape, 3), np.uint8)
+        sample = workspace.keep_sample(NewSample(f"s{number}", frame.id, rgb, target, target, regions, {}, {}))
+        workspace.store.samples.decide([sample.id], "accept")
+    workspace.store.versions.snapshot()
+
+
 def test_a_report_compares_models_over_scenes(tmp_path: Path, tiny_model: Path) -> None:
     scenes = tmp_path / "scenes"
     scenes.mkdir()
@@ -88,6 +99,28 @@ def test_a_report_compares_models_over_scenes(tmp_path: Path, tiny_model: Path) 
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
     page = (tmp_path / "out" / "report.html").read_text()
     assert "AbsRel" in page and "<h2>Blurred images</h2>" in page and "<h2>Their mixed pixels</h2>" in page
+
+
+def test_one_frame_tells_no_range_however_many_variants_it_has(tmp_path: Path, tiny_model: Path) -> None:
+    workspace = Workspace(tmp_path / "data")
+    make_version(workspace, 2)
+    other = write_tiny_model(tmp_path / "other", seed=1)
+    report = benchmark_report(workspace, [str(tiny_model), str(other)], "v1")
+    change = report["models"][1]["change"]["all"]
+    assert report["images"] == 2 and change["mean"] != 0 and change["low"] is change["high"] is None
+    write_report(report, tmp_path / "out")
+    assert "one scene: no range" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_scene_with_nothing_to_measure_is_named(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "scenes").mkdir()
+    write_scene(tmp_path / "scenes" / "whole.npz", 0)
+    write_scene(tmp_path / "scenes" / "sky.npz", 1)
+    scene = dict(np.load(tmp_path / "scenes" / "sky.npz"))
+    scene["mean_inverse_depth"][:] = 0
+    np.savez(tmp_path / "scenes" / "sky.npz", **scene)
+    with pytest.raises(InputError, match=r"sky can't be measured.* Leave it out"):
+        benchmark_report(Workspace(tmp_path / "data"), [str(tiny_model)], str(tmp_path / "scenes"))
 
 
 @pytest.mark.parametrize("origin", ["provenance", "base"])
@@ -109,11 +142,7 @@ def test_a_model_has_learned_from_a_version_by_its_samples_not_by_its_name(
     tmp_path: Path, tiny_model: Path, own: bool
 ) -> None:
     workspace = Workspace(tmp_path / "data")
-    frame, target = workspace.add_frame(street_frame(), "a.png"), np.kron(ramp(), np.ones((2, 2), np.float32))
-    rgb, regions = np.zeros((*target.shape, 3), np.uint8), np.zeros(target.shape, np.uint8)
-    sample = workspace.keep_sample(NewSample("s1", frame.id, rgb, target, target, regions, {}, {}))
-    workspace.store.samples.decide([sample.id], "accept")
-    workspace.store.versions.snapshot()
+    make_version(workspace, 1)
     manifest = workspace.store.versions.version("v1").manifest if own else "of another v1"
     tuned = shutil.copytree(tiny_model, tmp_path / "tuned")
     origin = {"dataset_version": "v1", "dataset_manifest": manifest}
