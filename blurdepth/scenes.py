@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blurdepth import __version__
 from blurdepth.camera import Motion, Pinhole, motion_from_json
-from blurdepth.depth import FLOOR_M, inverse_to_depth_m
+from blurdepth.depth import inverse_to_depth_m, to_inverse_depth
 from blurdepth.errors import InputError
 from blurdepth.exposure.motion import motion_flow
 from blurdepth.exposure.result import Exposure
@@ -64,7 +64,7 @@ class Scene:
     @property
     def inverse_depth(self) -> Map:
         """(H, W) float32 at mid exposure, 1/m, 0 for the sky."""
-        return _inverse(self.depth_m)
+        return to_inverse_depth(self.depth_m, "depth_m")
 
     @property
     def motion(self) -> Motion | None:
@@ -195,7 +195,7 @@ def read_scene(path: Path) -> Scene:
 
 
 def _exposure_of(arrays: dict[str, Map], ids: Ids, motion: Motion | None) -> Exposure:
-    sharp, mean = _inverse(arrays["depth_m"]), arrays["mean_inverse_depth"]
+    sharp, mean = to_inverse_depth(arrays["depth_m"], "depth_m"), arrays["mean_inverse_depth"]
     height, width = sharp.shape
     flow = np.zeros((height, width, 2), np.float32)
     if motion is not None:
@@ -220,12 +220,8 @@ def _changed(arrays: dict[str, Map]) -> Map:
     return (np.abs(sharp - blurred).max(axis=-1) > _CHANGED).astype(np.float32)
 
 
-def _inverse(depth_m: Map) -> Map:
-    return np.divide(1, np.maximum(depth_m, FLOOR_M), dtype=np.float32)
-
-
 def _motion_of(meta: dict[str, Any]) -> Motion | None:
-    parts = {key: meta[key] for key in ("fov_x_deg", "camera", "objects", "shutter") if key in meta}
+    parts = {key: meta[key] for key in ("fov_x_deg", "camera", "objects", "shutter", "readout") if key in meta}
     return motion_from_json(json.dumps(parts)) if "fov_x_deg" in parts else None
 
 

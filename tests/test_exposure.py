@@ -114,6 +114,23 @@ def test_a_mover_that_passes_through_the_camera_leaves_no_target_where_it_was_se
     assert expose(texture(), inverse, Motion(FOV, objects={1: (0, 0, -4)}), ids).valid[:, :120].all()
 
 
+@pytest.mark.parametrize(("metres", "side"), [(-2.2, -1), (2.2, 1)])
+def test_with_a_rolling_shutter_so_does_one_that_passes_in_the_latest_or_earliest_rows(
+    metres: float, side: int
+) -> None:
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[:, 95:125] = 1
+    inverse = np.where(ids, 1 / 2, 1 / 20).astype(np.float32)
+    made = expose(texture(), inverse, Motion(FOV, objects={1: (0, 0, metres)}, readout=1), ids)
+    # It is in the camera 2 / 2.2 exposures from the middle: rows exposed by more than 0.409 later, or earlier, see it.
+    late = -side * ((np.arange(HEIGHT) + 0.5) / HEIGHT - 0.5)
+    passed = late > 2 / 2.2 - 0.5
+    seen = (made.moving_fraction > 0) & (np.arange(WIDTH) > 90) & (np.arange(WIDTH) < 130)
+    assert 5 < passed.sum() < 12
+    assert not made.valid[passed][seen[passed]].any()
+    assert made.valid[late < 0.3, 95:125].any(axis=1).all()
+
+
 def test_behind_the_camera_a_mover_is_not_seen() -> None:
     inverse, ids = boxed(3.3, left=95)
     made = expose(texture(), inverse, Motion(FOV, objects={1: (0, 0, -40)}), ids)
@@ -296,6 +313,51 @@ def test_of_two_movers_the_farther_goes_on_behind_the_nearer() -> None:
     assert made.moving_fraction[45, 60:80].min() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("rows", [slice(40, 60), slice(40, HEIGHT)])
+def test_behind_what_fills_whole_rows_the_rows_next_to_it_go_on(rows: slice) -> None:
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[rows] = 1
+    inverse = np.where(ids, 0.2, 0.05).astype(np.float32)
+    linear = np.where(ids[..., None], np.float32(0.5), np.float32(0.2)) * np.ones(3, np.float32)
+    made = expose(linear, inverse, Motion(FOV, objects={1: (20 / WIDTH / 0.2, 0, 0)}), ids, 40)
+    # Half of the exposure, what it hides is seen at the edge of the frame: as light and as far as the wall around it.
+    assert made.linear[50, 0, 0] == pytest.approx(0.35, abs=0.02)
+    assert made.mean_inverse_depth[50, 0] == pytest.approx(0.125, abs=0.01)
+
+
+def test_of_a_mover_that_is_all_there_is_to_see_the_rest_is_more_of_it() -> None:
+    ids = np.ones((HEIGHT, WIDTH), np.uint8)
+    linear = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
+    made = expose(linear, flat(0.2), Motion(FOV, objects={1: (0, 0, 2)}), ids)
+    np.testing.assert_allclose(made.linear, linear, atol=1e-3)
+    assert (made.mean_inverse_depth > 0.1).all()
+
+
+def test_behind_the_edge_of_a_standing_thing_the_light_around_it_is_seen() -> None:
+    linear, inverse = np.full((HEIGHT, WIDTH, 3), 0.2, np.float32), flat(0.02)
+    linear[:, 60:100], inverse[:, 60:100] = 0.8, 0.2
+    made = expose(linear, inverse, Motion(FOV, translation_m=(20 / WIDTH / 0.2, 0, 0)), subframes=64)
+    # The thing goes 20 px to the left, half of that before the middle: at its right edge it is gone half of the time.
+    assert made.linear[48, 98:102, 0].mean() == pytest.approx(0.5, abs=0.05)
+    assert made.linear[48, 92, 0] == pytest.approx(0.2 + 0.6 * 0.9, abs=0.05)
+
+
+def test_the_mean_lies_between_the_nearest_and_the_farthest_also_where_outlines_are_soft() -> None:
+    linear, inverse, ids = street()
+    ids[20:30, 30:31] = 2  # narrower than a pixel's light reaches
+    inverse[ids == 2] = 0.3
+    made = expose(linear, inverse, Motion(FOV, (0.1, 0, 1), (0, 1, 0), {1: (0.7, 0.1, 0), 2: (0.31, 0.2, 0)}), ids)
+    assert (made.mean_inverse_depth <= made.nearest_inverse_depth * 1.01 + 1e-6).all()
+    assert (made.mean_inverse_depth >= made.farthest_inverse_depth * 0.99 - 1e-6).all()
+
+
+def test_what_moves_by_less_than_a_pixel_is_static() -> None:
+    turn = np.degrees(1 / WIDTH)
+    for pixels, kind in ((0.9, STATIC), (1.1, BLURRED)):
+        made = expose(texture(), flat(0.1), Motion(FOV, rotation_deg=(0, float(pixels * turn), 0)))
+        assert regions(made)[48, 80] == kind
+
+
 def test_mean_depth_counts_the_sky_at_the_cap() -> None:
     ids = np.zeros((HEIGHT, WIDTH), np.uint8)
     ids[:, 40:80] = 1
@@ -319,6 +381,13 @@ def test_lamp_in_the_dark_keeps_shining_when_smeared() -> None:
     linear[46:50, 78:82] = 1
     made = expose(linear, flat(0.1), Motion(FOV, rotation_deg=(0, 3, 0)))
     assert made.linear.sum() > 1.8 * linear.sum()
+
+
+def test_a_bright_sky_shines_no_brighter_than_it_is() -> None:
+    linear = np.full((HEIGHT, WIDTH, 3), 0.3, np.float32)
+    linear[:40] = 1
+    made = expose(linear, flat(0.1), Motion(FOV, rotation_deg=(3, 0, 0)))
+    assert made.linear.max() == pytest.approx(1, abs=1e-3)
 
 
 def test_a_lamp_that_was_not_clipped_keeps_the_light_that_it_has() -> None:

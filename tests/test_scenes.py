@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from blurdepth.camera import Motion
 from blurdepth.cli import main
 from blurdepth.depth import BLURRED, MIXED, STATIC, inverse_to_depth_m
 from blurdepth.errors import InputError
@@ -49,6 +50,13 @@ def test_a_scene_is_read_as_it_was_written_but_for_half_precision(tmp_path: Path
         # Flow is worked out from depth that was rounded, the variance squared after rounding.
         np.testing.assert_allclose(after, before, rtol=3e-3, atol=1e-2 if field.name == "flow" else 1e-6)
     assert (regions(scene.exposure) != regions(again.exposure)).mean() < 0.002
+
+
+def test_all_of_the_motion_is_read_as_it_was_written(tmp_path: Path) -> None:
+    scene = render_scene(3, *SIZE)
+    motion = Motion(70.0, (0.1, 0, 1), (0, 2, 0), {2: (0.5, 0, 0)}, "triangle", readout=0.7)
+    write_scene(tmp_path / "a.npz", dataclasses.replace(scene, meta={**scene.meta, **motion.to_json()}))
+    assert read_scene(tmp_path / "a.npz").motion == motion
 
 
 def test_the_mean_lies_between_the_farthest_and_the_nearest() -> None:

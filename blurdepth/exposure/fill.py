@@ -19,7 +19,9 @@ def fill_rows(linear: F32, depth: F32, ids: Ids, hole: Mask) -> tuple[F32, F32, 
     """Fill `hole` row by row: surfaces go on behind what hides them.
 
     Where both ends of a gap are one surface (the ground), it is a straight line between them. Else each end goes on
-    to the middle, except that what stands in front of the hole's own object ends where it is seen to end.
+    to the middle, except that what stands in front of the hole's own object ends where it is seen to end. A row that is
+    hidden from end to end is as the nearest that is not; where all are, nothing is known of what is behind, and all
+    stays.
 
     Args:
         linear: (H, W, 3) linear light.
@@ -35,6 +37,9 @@ def fill_rows(linear: F32, depth: F32, ids: Ids, hole: Mask) -> tuple[F32, F32, 
     [[1.0, 1.0, 4.0, 4.0]]
     """
     height, width = depth.shape
+    hidden = hole.all(axis=1)
+    if hidden.all():
+        return linear, depth, ids
     columns = np.broadcast_to(np.arange(width), (height, width))
     left = np.maximum.accumulate(np.where(hole, -1, columns), axis=1)[hole]
     right = np.minimum.accumulate(np.where(hole, width, columns)[:, ::-1], axis=1)[:, ::-1][hole]
@@ -54,6 +59,9 @@ def fill_rows(linear: F32, depth: F32, ids: Ids, hole: Mask) -> tuple[F32, F32, 
     linear[hole] = light[rows, left] * (1 - share[:, None]) + light[rows, right] * share[:, None]
     depth[hole] = ends[0] * (1 - share) + ends[1] * share
     ids[hole] = ids[rows, np.where(to_right, right, left)]
+    seen = np.flatnonzero(~hidden)
+    nearest = seen[np.abs(np.flatnonzero(hidden)[:, None] - seen).argmin(axis=1)]
+    linear[hidden], depth[hidden], ids[hidden] = linear[nearest], depth[nearest], ids[nearest]
     return linear, depth, ids
 
 

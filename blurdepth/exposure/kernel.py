@@ -43,6 +43,8 @@ from blurdepth.exposure.sampling import (
 )
 
 IN_FRONT = 0.97
+SOLID = 0.99
+"""Share of a pixel from which a mover hides all that is behind it."""
 FINE_STEPS, MAX_STEPS = 6, 96
 MIN_SPAN_PX = 0.02
 GROUND_ROOM = 0.15
@@ -140,8 +142,8 @@ def _shade(look: Look, pool: F32, piece: Piece, lens: Lens, point: tuple[float, 
 
 
 @inlined
-def _lay_over(look: Look, pool: F32, piece: Piece, lens: Lens, ray: Ray, size: tuple[int, int]) -> Look:
-    """Under a mover, where that is in front."""
+def _lay_over(look: Look, pool: F32, piece: Piece, lens: Lens, ray: Ray, size: tuple[int, int], late: float) -> Look:
+    """Under a mover, where that is in front; `late` is by how much the row's exposure is."""
     ex = (lens.focal * piece.x - piece.z * (ray.x - lens.cx)) * ray.t
     ey = (lens.focal * piece.y - piece.z * (ray.y - lens.cy)) * ray.t
     x, y = ray.x - piece.left, ray.y - piece.top
@@ -155,10 +157,11 @@ def _lay_over(look: Look, pool: F32, piece: Piece, lens: Lens, ray: Ray, size: t
     now = d * ray.gain / max(left, NEAREST)
     if share <= 0 or left <= 0 or now < look.inverse_depth * IN_FRONT:
         return look
-    nearest, farthest, inside = look.nearest, look.farthest, look.inside
+    nearest, farthest, inside = max(look.nearest, now), min(look.farthest, now), look.inside
+    if share > SOLID:
+        nearest = farthest = now
     if share > 0.5:
         x, y = x + piece.left, y + piece.top
-        nearest, farthest = max(nearest, now), now
         inside = 1.0 if -1 < x < size[1] and -1 < y < size[0] else 0.0
     return Look(
         mix(look.red, red, share),
@@ -171,7 +174,7 @@ def _lay_over(look: Look, pool: F32, piece: Piece, lens: Lens, ray: Ray, size: t
         farthest,
         mix(look.moving, 1.0, share),
         inside,
-        1.0 if abs(piece.z) / 2 * d > 1 - NEAREST else look.passed,
+        1.0 if piece.z * (late + math.copysign(0.5, piece.z)) * d > 1 - NEAREST else look.passed,
     )
 
 
@@ -309,7 +312,7 @@ def _sum_row(row: int, shot: Shot, sums: F32, scratch: Scratch) -> None:
                         ray = cast_ray(lens, scratch.turns, moment, row, column, t)
                     for index in range(near):
                         piece = piece_of(movers, scratch.near[index])
-                        look = _lay_over(look, movers.pool, piece, lens, ray, (height, width))
+                        look = _lay_over(look, movers.pool, piece, lens, ray, (height, width), late)
                     total = _add(total, look, moments.weight[count, moment])
             for channel, value in enumerate(total):
                 sums[channel, row, column] = value
