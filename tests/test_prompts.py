@@ -111,6 +111,14 @@ def test_words_that_change_nothing_here_are_ignored_in_sight(
     assert parse_prompt(prompt, negative).ignored == ignored
 
 
+@pytest.mark.parametrize(
+    "prompt", ["no rain but dense fog", "not rainy but with dense fog", "without rain, but in dense fog"]
+)
+def test_what_comes_after_but_is_asked_for(prompt: str) -> None:
+    weather = parse_prompt(prompt).condition.weather
+    assert weather.fog == parse_prompt("dense fog").condition.weather.fog > 0 and weather.rain == 0
+
+
 def test_a_prompt_without_motion_gets_some_and_says_so() -> None:
     reading = parse_prompt("light fog")
     assert reading.condition.object_speed_mps > 0

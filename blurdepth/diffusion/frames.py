@@ -63,7 +63,7 @@ def paint_size(width: int, height: int, short_side_px: int) -> Fit:
     if aspect > MAX_ASPECT:
         raise InputError(
             f"The frame is {width} x {height} pixels: SDXL paints up to {MAX_ASPECT:g} times as wide as high; "
-            "crop it, or use the exposure generator."
+            "crop it, or use the exposure simulator."
         )
     short = _rounded(short_side_px)
     long = _rounded(short_side_px * min(aspect, NATIVE_ASPECT))

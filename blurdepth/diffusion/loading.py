@@ -43,7 +43,7 @@ def load_painter(models: DiffusionModels, on_bytes: OnBytes | None = None) -> Pa
         needed = needs[mode].total / 2**30
         raise MemoryLimitError(
             f"{models.base} needs {needed:.0f} GiB of free memory, {free / 2**30:.0f} GiB are: close "
-            "other programs, take a machine with more, or use the exposure generator."
+            "other programs, take a machine with more, or use the exposure simulator."
         )
     with memory_told("load the models"):
         pipeline = _assemble(models, found.folders, _precision(device))

@@ -31,7 +31,7 @@ def memory_told(task: str) -> Iterator[None]:
         _free()
         raise MemoryLimitError(
             f"There was not enough memory to {task}: use a smaller size (short_side_px), close other programs, or "
-            "take the exposure generator."
+            "take the exposure simulator."
         )
 
 

@@ -22,7 +22,7 @@ DOWNLOAD_BYTES = {BASE: 6_780_000_000, ADAPTER: 158_000_000, VAE: 335_000_000, P
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 _CHOICES = "a folder that `save_pretrained` wrote, or a Hub id (owner/model)"
-_WAY_OUT = "use the exposure generator, which needs no download"
+_WAY_OUT = "use the exposure simulator, which needs no download"
 _TOKENIZERS = tuple(f"{part}/{file}" for part in ("tokenizer", "tokenizer_2") for file in ("vocab.json", "merges.txt"))
 _ENCODERS = ("text_encoder", "text_encoder_2")
 _SETTINGS = ("model_index.json", "scheduler/*", "tokenizer/*", "tokenizer_2/*")

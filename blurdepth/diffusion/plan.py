@@ -86,7 +86,7 @@ class Plan:
     def _memory_words(self) -> str:
         needs = f"needs {_gib(self.needed_bytes)} of memory, {_gib(self.free_bytes)} are free"
         if not self.suffices:
-            return f"{self.device}: {needs}, which does not suffice: use the exposure generator or a larger GPU."
+            return f"{self.device}: {needs}, which does not suffice: use the exposure simulator or a larger GPU."
         return f"{self.device}: {needs}; {MODE_WORDS[self.mode]}."
 
     def _time_words(self) -> str:
@@ -182,10 +182,10 @@ def free_bytes(device: object) -> int:
 def rough_duration(seconds: float) -> str:
     """A time as a person says it.
 
-    >>> rough_duration(2.8), rough_duration(90), rough_duration(5400)
-    ('3 s', '2 minutes', '1.5 hours')
+    >>> rough_duration(2.8), rough_duration(60), rough_duration(90), rough_duration(5400)
+    ('3 s', '60 s', '2 minutes', '1.5 hours')
     """
-    if seconds < 60:
+    if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 3600 else f"{seconds / 3600:.1f} hours"
 

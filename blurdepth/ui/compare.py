@@ -105,8 +105,10 @@ class CompareTab:
         chosen = [self.frame_id, self.subject]
         asked = [self.frame_id, self.first, self.second]
         results = [self.subject, self.slider, self.pair, self.difference, self.scale, self.numbers]
+        uploaded_one = self.upload.upload(told(self.keep_upload), self.upload, [*chosen, self.upload], **LIGHT)
+        uploaded_one.failure(None, None, self.upload, js="() => null")
         came = (
-            self.upload.upload(told(self.keep_upload), self.upload, [*chosen, self.upload], **LIGHT),
+            uploaded_one,
             self.samples.click(told(self.select), None, chosen, **LIGHT),
             self.start.click(lambda: None, None, None, **LIGHT),
         )

@@ -169,6 +169,17 @@ def clicked(event: gr.EventData) -> str:
     return found
 
 
+def limits(choices: dict[str, gr.components.Component]) -> str:
+    """What choices can be, by their names, as JSON for memory.js; nothing of one that can be anything of its kind."""
+
+    def of(choice: gr.components.Component) -> dict[str, Any]:
+        if isinstance(choice, gr.Slider):
+            return {"minimum": choice.minimum, "maximum": choice.maximum}
+        return {"options": [value for _, value in choice.choices]} if isinstance(choice, gr.Radio) else {}
+
+    return json.dumps({name: of(choice) for name, choice in choices.items()})
+
+
 def model_choices(workspace: Workspace) -> list[tuple[str, str]]:
     """(label, name) of every model that is one click away: the known ones and the checkpoints of jobs."""
     known = [(_model_label(model), model.id) for model in KNOWN_MODELS]

@@ -104,3 +104,16 @@ def page(browser: Browser) -> Iterator[Page]:
     context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
+
+
+def choose_example(page: Page, number: int) -> None:
+    """Press an example that is not on the page yet, and wait until its depth is there."""
+    before = frame_on(page)
+    page.locator("#examples .bd-card").nth(number).click()
+    expect(page.locator(".bd-stage img")).not_to_have_attribute("src", before, timeout=2 * MINUTES)
+    expect(page.locator(".bd-preview .bd-note")).to_have_text("full size", timeout=2 * MINUTES)
+
+
+def frame_on(page: Page) -> str:
+    """The address of the frame's picture; "" where there is none."""
+    return page.locator(".bd-stage img").get_attribute("src") or ""

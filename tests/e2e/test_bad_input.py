@@ -47,11 +47,11 @@ def test_frames(app: App, page: Page) -> None:
     page.goto(app.url)
     for name, (data, words) in BAD_FILES.items():
         choose(page, name, data)
-        expect(page.locator("#frame .bd-notice")).to_contain_text(words)
-        expect(page.locator("#frame .bd-notice")).to_contain_text(name.split(".")[0])
+        expect(page.locator("#refused .bd-notice")).to_contain_text(words)
+        expect(page.locator("#refused .bd-notice")).to_contain_text(name.split(".")[0])
     for name, data in GOOD_FILES.items():
         choose(page, "bad.png", b"this is a letter")
-        expect(page.locator("#frame .bd-notice")).to_contain_text("bad.png")
+        expect(page.locator("#refused .bd-notice")).to_contain_text("bad.png")
         choose(page, name, data)
         expect(page.locator("#editor .bd-preview img")).to_be_visible()
     page.reload()

@@ -9,18 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import MINUTES, ROOT, App, blend_pictures, start_app, write
+from tests.e2e.conftest import MINUTES, ROOT, App, blend_pictures, choose_example, frame_on, start_app, write
 from tests.e2e.held import answers_go_to, hold, let_go, sent, until_held
 
 PROMPT = "dense fog, cars at 20 m/s"
-
-
-def choose_example(page: Page, number: int) -> None:
-    """Press an example that is not on the page yet, and wait until its depth is there."""
-    before = frame_on(page)
-    page.locator("#examples .bd-card").nth(number).click()
-    expect(page.locator(".bd-stage img")).not_to_have_attribute("src", before, timeout=2 * MINUTES)
-    expect(page.locator(".bd-preview .bd-note")).to_have_text("full size", timeout=2 * MINUTES)
 
 
 def make_variants(page: Page, number: int) -> None:
@@ -36,11 +28,6 @@ def expect_work(page: Page, frame_id: str, variants: int) -> None:
     expect(page.locator("#variants .bd-card")).to_have_count(variants, timeout=MINUTES)
     expect(page.locator(".bd-preview .bd-note")).to_have_text("full size", timeout=2 * MINUTES)
     assert frame_on(page) == frame_id
-
-
-def frame_on(page: Page) -> str:
-    """The address of the frame's picture; "" where there is none."""
-    return page.locator(".bd-stage img").get_attribute("src") or ""
 
 
 @pytest.mark.browser
@@ -130,49 +117,6 @@ def test_the_same_is_said_once_more(app: App, page: Page, tmp_path: Path) -> Non
 
 
 @pytest.mark.browser
-def test_a_number_is_typed_without_a_word_before_it_is_whole(app: App, page: Page) -> None:
-    page.goto(app.url)
-    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
-    page.get_by_label("SDXL alone, as in the paper").check()
-    page.get_by_role("button", name="SDXL: model and settings").click()
-    number = page.locator("#paint-px input[type=number]")
-    expect(number).to_be_visible()
-    # The cost of a frame is asked once its grid is there: here, while the number is half typed and out of its range.
-    grids = hold(page, answers_go_to(app, "variants"))
-    choose_example(page, 0)
-    until_held(page, grids)
-    number.click()
-    number.press("Control+a")
-    number.press("5")
-    is_cost = answers_go_to(app, "cost")
-    with page.expect_request(lambda request: is_cost(sent(request))):
-        let_go(page, grids)
-    page.wait_for_timeout(1_000)
-    assert page.locator(".toast-body").count() == 0
-    number.press_sequentially("12", delay=1_000)
-    number.press("Tab")
-    expect(number).to_have_value("512")
-    expect(page.locator("#cost")).not_to_contain_text("short_side_px")
-    assert page.locator(".toast-body").count() == 0
-
-
-@pytest.mark.browser
-def test_the_cost_is_of_what_was_chosen_last(app: App, page: Page) -> None:
-    page.goto(app.url)
-    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
-    page.get_by_label("SDXL alone, as in the paper").check()
-    expect(page.locator("#cost")).to_contain_text("SDXL draws all of it")
-    costs = hold(page, answers_go_to(app, "cost"))
-    choose_example(page, 0)
-    until_held(page, costs)
-    page.get_by_label("Exposure simulator").check()
-    page.wait_for_timeout(2_000)
-    let_go(page, costs)
-    page.wait_for_timeout(2_000)
-    expect(page.locator("#cost")).to_contain_text("On this computer's processor")
-
-
-@pytest.mark.browser
 def test_what_is_typed_while_the_page_comes_back_stands(app: App, page: Page) -> None:
     page.goto(app.url)
     write(page, "light fog, cars at 10 m/s", "fog 0.3")
@@ -243,9 +187,7 @@ def test_of_two_frames_in_a_row_the_last_one_stays(app: App, page: Page) -> None
 
 
 @pytest.mark.browser
-def test_pages_of_one_browser_never_mix_frame_and_variants(app: App, page: Page, tmp_path: Path) -> None:
-    letter = tmp_path / "letter.png"
-    letter.write_text("no picture")
+def test_pages_of_one_browser_never_mix_frame_and_variants(app: App, page: Page) -> None:
     page.goto(app.url)
     choose_example(page, 0)
     make_variants(page, 1)
@@ -257,12 +199,42 @@ def test_pages_of_one_browser_never_mix_frame_and_variants(app: App, page: Page,
     make_variants(page, 3)
     other.reload()
     expect_work(other, frame_on(page), 3)
-    other.locator("#tab-generate input[type=file]").first.set_input_files(letter)
-    expect(other.locator("#frame .bd-notice")).to_contain_text("letter.png")
+
+
+@pytest.mark.browser
+def test_a_file_that_is_refused_takes_nothing_away(app: App, page: Page, tmp_path: Path) -> None:
+    letter, upload = tmp_path / "letter.png", page.locator("#tab-generate input[type=file]").first
+    letter.write_text("no picture")
+    page.goto(app.url)
+    choose_example(page, 0)
+    frame = frame_on(page)
+    page.get_by_label("Variants").first.fill("4")
+    page.locator("#generate").click()
+    expect(page.locator("#generate-status")).to_contain_text("0 of 4")
+    upload.set_input_files(letter)
+    expect(page.locator("#refused")).to_contain_text("letter.png")
+    # What is being made goes on.
+    expect_work(page, frame, 4)
     page.reload()
-    page.wait_for_timeout(3_000)  # until what is remembered is back, there is no frame either
-    expect(page.locator("#frame")).to_contain_text("No frame yet")
-    expect(page.locator("#variants .bd-card")).to_have_count(0)
+    expect_work(page, frame, 4)
+    upload.set_input_files(letter)
+    expect(page.locator("#refused")).to_contain_text("letter.png")
+    choose_example(page, 1)
+    expect(page.locator("#refused .bd-notice")).to_have_count(0)
+
+
+@pytest.mark.browser
+def test_a_start_that_fails_leaves_the_variants_before(app: App, page: Page, tmp_path: Path) -> None:
+    page.goto(app.url)
+    choose_example(page, 0)
+    make_variants(page, 2)
+    page.get_by_role("button", name="Seed and models").click()
+    page.get_by_label("Depth model").fill(str(tmp_path / "nowhere"))
+    page.get_by_label("Depth model").press("Enter")
+    page.locator("#generate").click()
+    expect(page.locator("#generate-status")).to_contain_text("nowhere")
+    expect(page.locator("#generate")).to_be_enabled()
+    expect(page.locator("#variants .bd-card")).to_have_count(2)
 
 
 @pytest.mark.browser

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,7 +22,7 @@ from blurdepth.ui.generate.frame import FrameDesk, FrameInput
 from blurdepth.ui.generate.results import Results
 from blurdepth.ui.generate.words import Words
 from blurdepth.ui.generate.work import Work, offer
-from blurdepth.ui.shared import HEAVY, LIGHT, browser_state, download_progress, told
+from blurdepth.ui.shared import HEAVY, LIGHT, browser_state, download_progress, limits, told
 from blurdepth.workspace import Workspace
 
 # On a phone the results lie below the form: bring them into view. What it returns is what the handler gets.
@@ -128,26 +127,25 @@ class GenerateTab:
         stopping.then(self.cancelled, None, told_so, **LIGHT)
 
     def _connect_frame(self) -> None:
-        panel = [self.input.upload, self.desk.notice, self.desk.editor, *self.results.cleared]
-        # A new frame ends what is being made of the old one.
+        panel = [*self.input.taken, self.desk.notice, self.desk.editor, *self.results.cleared]
+        self.input.upload.upload(self.take_upload, self.input.upload, panel, **LIGHT)
+        self.input.examples.click(self.take_example, None, panel, **LIGHT)
+        # A new frame ends what is being made of the old one; a file that is refused doesn't.
         ongoing = [self.made, self.blended, *self.results.repaired]
-        for event in (
-            self.input.upload.upload(self.take_upload, self.input.upload, panel, cancels=ongoing, **LIGHT),
-            self.input.examples.click(self.take_example, None, panel, cancels=ongoing, **LIGHT),
-        ):
-            event.then(self.end, None, self.buttons, **LIGHT).then(**self.look, **HEAVY)
+        ended = self.input.came.change(self.end, None, self.buttons, cancels=ongoing, **LIGHT)
+        ended.then(**self.look, **HEAVY)
         for choice in (self.input.model, self.input.finder):
             choice.change(**self.look, **HEAVY)
 
     def _connect_memory(self) -> None:
         choices, reading = [*self._choices.values()], self.words.reading
-        limits = json.dumps({name: _limits(choice) for name, choice in self._choices.items()})
+        can_be = limits(self._choices)
         known = [self.memory, reading, self.desk.editor, *choices]
         changes = [reading.edit, reading.change, self.desk.editor.edit, *(choice.change for choice in choices)]
         # Before all others: Gradio goes through what hears a change one after the other, waiting for the app's answers.
-        gr.on(changes, None, known, self.memory, js=f"blurdepthMemory.remember({limits})")
+        gr.on(changes, None, known, self.memory, js=f"blurdepthMemory.remember({can_be})")
         self.remembered = [self.memory, *choices]
-        self.recall = f"blurdepthMemory.recall({limits})"
+        self.recall = f"blurdepthMemory.recall({can_be})"
 
     @property
     def _choices(self) -> dict[str, gr.components.Component]:
@@ -174,8 +172,9 @@ class GenerateTab:
         try:
             frame = keep()
         except BlurdepthError as error:
-            return None, *self.desk.instead(html.notice(str(error))), *self.results.nothing(Work())
-        return None, *self.desk.estimating(frame), *self.results.nothing(Work(frame))
+            stays = (gr.skip() for _ in (self.desk.notice, self.desk.editor, *self.results.cleared))
+            return *self.input.refused(str(error)), *stays
+        return *self.input.accepted(frame), *self.desk.estimating(frame), *self.results.nothing(Work(frame))
 
     def _request(
         self,
@@ -211,7 +210,8 @@ class GenerateTab:
 
     def cancelled(self) -> tuple[Any, ...]:
         """Say what becomes of what was made."""
-        return html.notice("Cancelled. The variants that were finished are kept."), *self.end()
+        said = "Cancelled. The variants that were finished are kept: the last one may be in Curate only."
+        return html.notice(said), *self.end()
 
     def generate(
         self,
@@ -225,8 +225,9 @@ class GenerateTab:
         number = request.variants
         try:
             self.workspace.estimate(frame, request.model, download_progress(progress, request.model))
+            # The variants before stay until there is one to take their place.
             work = Work(frame)
-            yield offer(kept, work.to_json(), self.results.so_far(0, number))
+            yield offer(kept, None, self.results.so_far(0, number))
             if request.paints:
                 self.workspace.painter(request.painters, download_progress(progress, request.painters.base))
             for each in generate_steps(self.workspace, frame, request):
@@ -274,10 +275,3 @@ class GenerateTab:
     ) -> tuple[Any, ...]:
         """What the words say that stand there once the page is back: as it was left, if that was of them."""
         return self.words.understand(prompt, negative, entry, memory["reading"], shown)
-
-
-def _limits(choice: gr.components.Component) -> dict[str, Any]:
-    """What a choice can be, as far as it can't be anything of its kind."""
-    if isinstance(choice, gr.Slider):
-        return {"minimum": choice.minimum, "maximum": choice.maximum}
-    return {"options": [value for _, value in choice.choices]} if isinstance(choice, gr.Radio) else {}

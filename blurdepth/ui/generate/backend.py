@@ -15,7 +15,7 @@ from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generators import exposure, painted
 from blurdepth.ui import html
 from blurdepth.ui.generate.work import Work
-from blurdepth.ui.shared import LIGHT
+from blurdepth.ui.shared import LIGHT, limits
 from blurdepth.workspace import Workspace
 
 CHOICES = [
@@ -42,8 +42,7 @@ class Backend:
 
     def __init__(self, workspace: Workspace, work: gr.BrowserState) -> None:
         self.workspace, self.work = workspace, work
-        # What `tell` takes, as JSON. One asker, so that the last answer is of what was chosen last; and as a text, so
-        # that Gradio doesn't complain of a number that is half typed.
+        # What `tell` takes, as JSON. One asker, so that the last answer is of what was chosen last.
         self.asked = gr.HTML("", html_template="<i></i>", visible="hidden", elem_id="cost-asked")
         self.kind = gr.Radio(CHOICES, value=exposure.BACKEND, label="Variants are made by", elem_id="backend")
         self.cost = gr.HTML(_note(_SIMULATOR), elem_id="cost")
@@ -82,12 +81,14 @@ class Backend:
         """Connect the handlers."""
         # Apart from `tell`: an update of the panel while somebody types in it can take back what was typed.
         self.kind.change(None, self.kind, [self.panel, self.preview], js=_SHOW_SETTINGS)
-        sliders = [self.steps, self.guidance, self.scale, self.factor, self.short_side]
-        set_so = [*(box.blur for box in (self.base, self.adapter)), *(slider.release for slider in sliders)]
-        asking = [self.kind.change, self.preview.change, self.work.change, *set_so]
-        gr.on(asking, None, [self.work, *self.all], self.asked, js="(...asked) => JSON.stringify(asked)")
+        typed = [self.base, self.adapter]
+        changes = [each.change for each in (self.work, *self.all) if each not in typed]
+        # A name is looked for once it is whole.
+        asking = [*changes, *(box.blur for box in typed)]
+        gr.on(asking, None, [self.work, *self.all], self.asked, js=f"blurdepthMemory.whole({limits(self.by_name)})")
         self.asked.change(self.tell, self.asked, [self.cost, self.instead], **LIGHT)
-        self.instead.click(lambda: exposure.BACKEND, None, self.kind, **LIGHT)
+        # By the page itself: no late answer undoes what is chosen next.
+        self.instead.click(None, None, self.kind, js=f"() => {json.dumps(exposure.BACKEND)}")
 
     @property
     def by_name(self) -> dict[str, gr.components.Component]:

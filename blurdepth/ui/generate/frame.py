@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import gradio as gr
@@ -41,7 +42,10 @@ class FrameInput:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.upload = frame_input("Sharp frame")
+        self.notice = gr.HTML("", elem_id="refused")
         gr.Markdown(f"{LIMITS}. Drop it, paste it, or press an example:", elem_classes="bd-note")
+        # Changes with each frame that was taken, and only then.
+        self.came = gr.HTML("", html_template="<i></i>", visible="hidden", elem_id="came")
         self.examples = picture_grid("Examples", value=html.grid(example_cards()), elem_id="examples")
         self.suggestion = gr.Button("Real photo? Use Depth Anything V2 Small (100 MB, Apache-2.0)", size="sm")
 
@@ -69,6 +73,19 @@ class FrameInput:
         """Connect the handlers of the models."""
         self.suggestion.click(lambda: SMALL, None, self.model, **LIGHT)
         self.model.change(None, self.model, self.suggestion, js=_SHOW_SUGGESTION)
+
+    @property
+    def taken(self) -> list[gr.components.Component]:
+        """What `accepted` and `refused` give values for."""
+        return [self.upload, self.notice, self.came]
+
+    def accepted(self, frame: Frame) -> tuple[Any, ...]:
+        """Ready for the next file, after one that became a frame."""
+        return None, "", f"{frame.id} {time.monotonic_ns()}"
+
+    def refused(self, why: str) -> tuple[Any, ...]:
+        """Ready for the next file, after one that is none; all else stays as it was."""
+        return None, html.notice(why), gr.skip()
 
     def keep_upload(self, path: str | None) -> Frame:
         """Keep the uploaded file as a frame.
@@ -118,7 +135,7 @@ class FrameDesk:
         """Offer notice and editor for the frame as the chosen model sees it, with what was set for it before."""
         frame = Work.read(self.workspace, kept).frame
         if frame is None:
-            # What is said stays: that there is no frame yet, or why one can't be used.
+            # What is said stays: that there is no frame yet.
             return offer(kept, None, NOTHING)
         try:
             self.workspace.estimate(frame, model, download_progress(progress, model))

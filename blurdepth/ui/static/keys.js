@@ -16,20 +16,21 @@
     return true;
   };
 
-  // Fast fingers: a key waits until the sample before it has given way to the next.
+  // Fast fingers: a key waits until the sample before it has given way to the next, or why it doesn't has been told.
   const waiting = [];
   let busy = false;
   const shown = () => document.querySelector('#sample [data-sample]')?.dataset.sample ?? '';
+  const refusals = () => document.querySelectorAll('.toast-body').length;
 
   const next = () => {
     const button = waiting.shift();
     busy = button !== undefined;
     if (!busy) return;
-    const before = shown();
+    const [before, refused] = [shown(), refusals()];
     const until = Date.now() + PATIENCE_MS;
     button.click();
     const look = setInterval(() => {
-      if (shown() === before && Date.now() < until) return;
+      if (shown() === before && refusals() <= refused && Date.now() < until) return;
       clearInterval(look);
       next();
     }, 20);

@@ -6,8 +6,8 @@ window.blurdepthMemory = (() => {
   const named = (choices, values) => Object.fromEntries(Object.keys(choices).map((name, place) => [name, values[place]]));
   const newName = () =>
     Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0')).join('');
-  const fits = (value, {minimum = -Infinity, maximum = Infinity, options = [value]} = {}) =>
-    options.includes(value) && (typeof value !== 'number' || (minimum <= value && value <= maximum));
+  const fits = (value, {minimum, maximum, options = [value]} = {}) =>
+    options.includes(value) && (minimum === undefined || (typeof value === 'number' && minimum <= value && value <= maximum));
 
   // All at the start, without asking the app. What was kept may be of another version, or damaged: what doesn't fit where
   // it stood doesn't count. The actor is the name by which undo knows whose decisions are whose.
@@ -34,5 +34,9 @@ window.blurdepthMemory = (() => {
     return values.map((value) => (isLate ? unchanged : value ?? unchanged));
   };
 
-  return {recall, remember, take, isBack: () => { isAllBack = true; }};
+  // A frame's name and choices as one text, once no number is half typed.
+  const whole = (choices) => (work, ...values) =>
+    Object.values(choices).every((limits, place) => fits(values[place], limits)) ? JSON.stringify([work, ...values]) : unchanged;
+
+  return {recall, remember, take, whole, isBack: () => { isAllBack = true; }};
 })();
