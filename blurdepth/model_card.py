@@ -49,8 +49,7 @@ _VERSION_LIMITS = (
 )
 _STREET_LIMITS = (
     "- Photographs: it learned from rendered streets, whose depth is exact. How much of what it learned about blur "
-    "holds for real cameras was not measured. Sharp photographs may come out worse than from its base: what both "
-    "measure on them stands in the README of blurdepth.",
+    "holds for real cameras was not measured, and sharp photographs may come out worse than from its base.",
 )
 _GAP_PX = 6
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
