@@ -11,11 +11,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.parsed_code import parsed_code
-from blurdepth import depth, files, images
+from blurdepth import camera, depth, files, images
 from blurdepth.benchmark import HEIGHT, MANIFEST, SPLITS, WIDTH, describe, read_benchmark
 from blurdepth.dataset import Split, TrainingSample
 from blurdepth.depth import Map, Mask
-from blurdepth.exposure import result
+from blurdepth.exposure import motion, result
 from blurdepth.exposure.result import regions
 from blurdepth.files import encode_array, write_atomically
 from blurdepth.images import Rgb, content_hash, encode_png, linear_to_srgb
@@ -59,8 +59,9 @@ def ask(scene: Scene) -> Question:
 
 def samples_name() -> str:
     """Of the folder that `write_samples` writes: another whenever what it writes is."""
-    # The manifest knows of the streets, but not of their regions nor of how files are written.
-    code = parsed_code([Path(__file__), *(Path(str(module.__file__)) for module in (depth, files, images, result))])
+    # The manifest knows of the streets, but not of their regions, which go by motion, nor of how files are written.
+    modules = (camera, depth, files, images, motion, result)
+    code = parsed_code([Path(__file__), *(Path(str(module.__file__)) for module in modules)])
     return f"samples-{content_hash(MANIFEST.read_bytes() + code.encode())[:12]}"
 
 

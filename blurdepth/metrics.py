@@ -183,7 +183,8 @@ def ring_around(mask: Mask) -> Mask:
 def inverse_error(affine_prediction: Map, inverse_depth_target: Map, mask: Mask | None = None) -> float:
     """Mean absolute error of inverse depth over the target's own mean deviation; 1 is a flat guess.
 
-    It counts the whole frame, the sky too, and is what the scale-and-shift-invariant loss lowers.
+    It counts the whole frame, the sky too, and is what the scale-and-shift-invariant loss lowers. A target of one value
+    has none: NaN, or infinite.
 
     Args:
         affine_prediction: (H, W) float32, larger = nearer; aligned to the whole target by least squares.

@@ -30,6 +30,7 @@ from bundled_measures import measure_real, read_photographs
 from benchmarks import headline, samples
 from benchmarks.parsed_code import parsed_code
 from blurdepth import (
+    camera,
     depth,
     estimators,
     example_cache,
@@ -46,7 +47,7 @@ from blurdepth import (
 )
 from blurdepth.benchmark import MANIFEST
 from blurdepth.estimators import BUNDLED, SHIPPED, TUNED, find_model, load_estimator
-from blurdepth.exposure import result
+from blurdepth.exposure import motion, result
 from blurdepth.files import replacing, write_atomically
 from blurdepth.images import content_hash
 from blurdepth.recipe import Precision, Recipe
@@ -57,8 +58,8 @@ BEGIN, END = "<!-- proof -->", "<!-- end of proof -->"
 SEEDS = 3
 _ON_PHOTOGRAPHS = {**{name: f"`{name}`" for name in SHIPPED}, "ramp": "a straight slope from near to far"}
 LEARNING = (
-    *(depth, estimators, example_cache, finetune, headline, images, losses, metrics, muon, pretrained, recipe, result),
-    *(samples, training_data, training_step, validation),
+    *(camera, depth, estimators, example_cache, finetune, headline, images, losses, metrics, motion, muon, pretrained),
+    *(recipe, result, samples, training_data, training_step, validation),
 )
 """The code that decides what a fine-tune becomes."""
 

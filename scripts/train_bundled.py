@@ -51,7 +51,7 @@ from bundled_scenes import SHAPES, augment, read_scene, render_scenes, scene_fol
 from torch import Tensor, nn
 
 from benchmarks.parsed_code import parsed_code
-from blurdepth import losses
+from blurdepth import depth, estimators, losses, metrics
 from blurdepth.depth import DepthKind
 from blurdepth.estimators import BUNDLED, NOTES, SHIPPED, load_estimator, tell_kind
 from blurdepth.files import replacing
@@ -159,8 +159,9 @@ def build_model(seed: int) -> nn.Module:
 def learning_rate(recipe: Recipe, step: int) -> float:
     """Linear warm-up, then a cosine towards 0; once for the coarse steps and once for the fine ones.
 
-    >>> learning_rate(Recipe(coarse_steps=300, warmup=100, learning_rate=1.0), 99)
-    1.0
+    >>> recipe = Recipe(coarse_steps=300, fine_steps=300, warmup=100, learning_rate=1.0, fine_learning_rate=0.5)
+    >>> [round(learning_rate(recipe, step), 4) for step in (99, 399, 500, 599)]
+    [1.0, 0.5, 0.25, 0.0]
     """
     highest, steps = recipe.learning_rate, recipe.decay_steps
     if step >= recipe.coarse_steps:
@@ -346,7 +347,9 @@ def make(cache: Path, real: Path | None, out: Path) -> None:
 def _key(recipe: Recipe, photographs: list[Photograph]) -> str:
     """Names a training by what decides its outcome."""
     seen = [content_hash(each.rgb.tobytes() + each.inverse_depth.tobytes()) for each in photographs]
-    code = parsed_code([*sorted(Path(__file__).parent.glob("*bundled*.py")), Path(losses.__file__)])
+    # Which step is kept, models and metrics decide.
+    sources = [Path(str(module.__file__)) for module in (depth, estimators, losses, metrics)]
+    code = parsed_code([*sorted(Path(__file__).parent.glob("*bundled*.py")), *sources])
     parts = [asdict(recipe), scene_folder(Path()).name, code, seen]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 

@@ -265,3 +265,20 @@ def test_the_proof_in_the_readme_is_that_of_the_models_that_ship(make_models: Mo
     assert tuned["recipe"] == of_proof
     # A recipe that is older than a key has its default.
     assert replace(headline.RECIPE, precision=of_proof["precision"]) == recipe_from_dict(report["recipe"])
+
+
+def test_the_words_about_the_proof_in_the_readme_are_of_its_figures() -> None:
+    report = json.loads((ROOT / "assets" / headline.REPORT).read_text())
+    readme = " ".join((ROOT / "README.md").read_text().split())
+
+    def change(measure: str, region: str) -> dict[str, float]:
+        found: dict[str, float] = report["changes"][measure]["paper_to_exposure"][region]
+        return found
+
+    mixed, by_abs_rel = -change("error", "mixed")["percent"], -change("abs_rel", "mixed")["percent"]
+    assert f"leaves {mixed:.0f} % less error" in readme and f"({by_abs_rel:.0f} % by AbsRel)" in readme
+    less, more = sorted(-change("error", region)["percent"] for region in ("ring", "sharp"))
+    assert f"on sharp frames it leaves {less:.0f} to {more:.0f} % less" in readme
+    assert change("error", "static")["low"] < 0 < change("error", "static")["high"]
+    held = change("mid_error", "mixed")
+    assert f"({held['percent']:+.1f} %, {held['low']:+.1f} to {held['high']:+.1f})" in readme

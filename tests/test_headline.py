@@ -24,6 +24,8 @@ from benchmarks.side_by_side import run_side_by_side
 from blurdepth import benchmark
 from blurdepth.benchmark import SPLITS
 from blurdepth.errors import BlurdepthError
+from blurdepth.exposure.result import regions
+from blurdepth.images import read_image
 from blurdepth.scenes import render_scene
 from tests.test_architecture import ROOT
 from tests.test_finetune import recipe, write_sample
@@ -35,13 +37,37 @@ def test_the_table_has_a_row_for_each_region_and_a_column_for_each_model_and_cha
     def run() -> dict[str, headline.Errors]:
         return {kind: {region: rng.uniform(0.1, 0.3, 20) for region in REGIONS} for kind in KINDS}
 
-    report = summary({"base": [run()], "paper": [run(), run()], "exposure": [run(), run()]})
+    base, *tuned = run(), run(), run(), run(), run()
+    for each in (base, *tuned):
+        for kind in KINDS:
+            each[kind]["mixed"][7] = np.nan  # one scene has no mixed pixels
+    report = summary({"base": [base], "paper": tuned[:2], "exposure": tuned[2:]})
     first, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table(report, "error").splitlines())
     changes = ("base → paper's targets", "base → exposure targets", "paper's targets → exposure targets")
     assert first == ["", "scenes", *headline.WORDS.values(), *changes]
     assert [row[0] for row in rows] == list(REGIONS)
     assert all(len(row) == len(first) for row in rows)
-    assert rows[3][1] == "20" and rows[3][4] == f"{report['means']['error']['exposure']['mixed']:.4f}"
+    assert (
+        [row[1] for row in rows[:3]] == ["20", "20", "20"]
+        and rows[3][1] == "19"
+        and rows[3][4] == f"{report['means']['error']['exposure']['mixed']:.4f}"
+    )
+
+
+def test_a_street_is_written_as_it_was_rendered_towards_both_targets(tmp_path: Path) -> None:
+    scene = render_scene(4_000_000, 160, 64)
+    question = street_samples.ask(scene)
+    assert not np.array_equal(question.mean_inverse_depth, question.inverse_depth)
+    sample = street_samples._write_street(tmp_path, 160, 64, 4_000_000)
+    # The last file tells that all are there: one that was ended before is written anew.
+    sample.sharp_target.unlink()
+    sample.image.write_bytes(b"torn")
+    assert street_samples._write_street(tmp_path, 160, 64, 4_000_000) == sample
+    np.testing.assert_array_equal(read_image(sample.image), question.blurred)
+    np.testing.assert_array_equal(read_image(sample.sharp_image), question.sharp)
+    np.testing.assert_array_equal(np.load(sample.target), scene.exposure.mean_inverse_depth)
+    np.testing.assert_array_equal(np.load(sample.sharp_target), scene.inverse_depth)
+    np.testing.assert_array_equal(read_image(sample.regions)[..., 0], regions(scene.exposure))
 
 
 def test_a_precision_that_is_none_here_is_refused_at_once(

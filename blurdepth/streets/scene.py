@@ -216,7 +216,7 @@ class Light:
         lamps: light of lamps and lit windows, 0 by day.
         gain: exposure.
         contrast: of the camera's curve, 1 is none.
-        noise: standard deviation of the sensor's noise at mid grey, as a share of white.
+        noise: standard deviation of the sensor's noise in light of 1; it grows with the root of the light.
         seed: of clouds.
     """
 
