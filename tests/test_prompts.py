@@ -119,6 +119,12 @@ def test_what_comes_after_but_is_asked_for(prompt: str) -> None:
     assert weather.fog == parse_prompt("dense fog").condition.weather.fog > 0 and weather.rain == 0
 
 
+@pytest.mark.parametrize("prompt", ["light but steady rain", "light, but steady rain"])
+def test_but_takes_no_strength_away(prompt: str) -> None:
+    rain = parse_prompt(prompt).condition.weather.rain
+    assert rain == parse_prompt(prompt.replace(" but", "")).condition.weather.rain > 0
+
+
 def test_a_prompt_without_motion_gets_some_and_says_so() -> None:
     reading = parse_prompt("light fog")
     assert reading.condition.object_speed_mps > 0

@@ -17,7 +17,7 @@ from tests.test_preflight import filled
 def test_work_comes_back_as_it_was_kept(tmp_path: Path) -> None:
     workspace = filled(tmp_path, 1, 3)
     (frame,) = workspace.store.samples.frames()
-    work = Work(frame).showing(["s002", "s000", "s002"])
+    work = Work.taking(frame).showing(["s002", "s000", "s002"])
     assert work.shown == ("s002", "s000")
     assert Work.read(workspace, json.loads(json.dumps(work.to_json()))) == work
     assert Work.read(workspace, Work(frame).to_json()) == Work(frame)

@@ -194,7 +194,7 @@ SCENES = frozenset(_SCENES.split())
 
 _STOP_WORDS = """
 a an the and or of in on at with by from to for over through across into under along down up its is
-are be as that this there very it details detail going while during past any
+are be as that this there very it details detail going while during past but any
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 NEGATIONS = frozenset(

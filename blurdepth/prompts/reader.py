@@ -56,7 +56,8 @@ class Reader:
         words, at = [token.text for token in tokens], 0
         while at < len(words):
             self.weight = tokens[at].weight
-            if words[at] in BREAKS:
+            # "No fog but snow" asks for snow; "light but steady rain" for little.
+            if words[at] in BREAKS or (words[at] == "but" and self.negated):
                 self._end_clause()
                 at += 1
                 continue

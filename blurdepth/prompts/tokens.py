@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-BREAKS = frozenset((*",.;!?\n", "but"))
+BREAKS = frozenset(",.;!?\n")
 EMPHASIS = 1.1
 """What one pair of round brackets adds, and one of square brackets takes away, where no number says more."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from html import escape
 from typing import Any
 
@@ -123,10 +124,10 @@ class CurateTab:
         variant = html.figure(self.workspace.pictures.path(sample.image), "Variant", state)
         target = html.figure(self.workspace.target_picture(sample), "Target depth", "mean over the exposure")
         sharp = html.figure(self.workspace.pictures.path(frame.image), "Sharp frame", frame.name)
-        # The page's keys wait for this mark to change before they press again.
-        return (
-            f'<div data-sample="{sample.id}-{sample.version}">{variant}<div class="bd-pair">{target}{sharp}</div></div>'
-        )
+        # The page's keys wait for this mark to change before they press again: with each answer, also one that undoes
+        # nothing and shows the same sample.
+        answer = time.monotonic_ns()
+        return f'<div data-answer="{answer}">{variant}<div class="bd-pair">{target}{sharp}</div></div>'
 
     def _about(self, sample: Sample) -> str:
         made = sample.provenance

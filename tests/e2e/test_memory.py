@@ -43,6 +43,7 @@ def test_what_is_changed_is_kept_before_the_app_answers(app: App, page: Page) ->
     prompt.fill(PROMPT + "!?")
     simulated.check()
     page.get_by_role("button", name="Seed and models").click()
+    page.wait_for_timeout(1_000)  # the field comes with the opening
     page.get_by_label("Seed: empty for a new one").fill("7")
     # The cursor stays in the box; deleting is no key that Gradio calls an input.
     prompt.press("End")
@@ -210,7 +211,7 @@ def test_a_file_that_is_refused_takes_nothing_away(app: App, page: Page, tmp_pat
     frame = frame_on(page)
     page.get_by_label("Variants").first.fill("4")
     page.locator("#generate").click()
-    expect(page.locator("#generate-status")).to_contain_text("0 of 4")
+    expect(page.locator("#cancel")).to_be_enabled()
     upload.set_input_files(letter)
     expect(page.locator("#refused")).to_contain_text("letter.png")
     # What is being made goes on.
@@ -321,3 +322,40 @@ def test_a_turn_outlives_an_answer_that_was_asked_before_it(app: App, page: Page
     until_held(page, readings)
     let_go(page, readings)
     expect(chips).to_contain_text("fog 0.8")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("ending", ["cancel", "frame"])
+def test_what_is_started_after_an_end_can_be_cancelled(app: App, page: Page, ending: str) -> None:
+    page.goto(app.url)
+    generate, cancel, status = (page.locator(f"#{name}") for name in ("generate", "cancel", "generate-status"))
+    choose_example(page, 0)
+    page.get_by_label("Variants").first.fill("50")
+    for place in (1, 2, 3):
+        generate.click()
+        expect(status).to_contain_text(re.compile("[1-9] of 50"), timeout=MINUTES)
+        cancel.click() if ending == "cancel" else page.locator("#examples .bd-card").nth(place).click()
+        expect(generate).to_be_enabled()
+        expect(cancel).to_be_disabled()
+        generate.click()
+        expect(status).to_contain_text(re.compile("[2-9] of 50"), timeout=MINUTES)
+        expect(generate).to_be_disabled()
+        expect(cancel).to_be_enabled()
+        cancel.click()
+        expect(generate).to_be_enabled()
+
+
+@pytest.mark.browser
+def test_the_same_frame_chosen_anew_has_no_variants(app: App, page: Page) -> None:
+    page.goto(app.url)
+    choose_example(page, 0)
+    page.get_by_label("Variants").first.fill("20")
+    for wait in (0, 200, 400, 600):
+        page.locator("#generate").click()
+        expect(page.locator("#variants .bd-card").nth(1)).to_be_visible(timeout=MINUTES)
+        page.wait_for_timeout(wait)
+        page.locator("#examples .bd-card").nth(0).click()
+        expect(page.locator("#generate")).to_be_enabled()
+        page.wait_for_timeout(2_000)
+        expect(page.locator("#variants .bd-card")).to_have_count(0)
+        expect(page.locator("#generate-status .bd-bar")).to_have_count(0)

@@ -31,7 +31,8 @@ _LOOK_AT_RESULTS = """(...asked) => {
   return asked;
 }"""
 # While it works there is no second start, but a cancel. Said by the page itself, so that the work needn't wait for it.
-_BEGIN = """() => [false, false, false, false, true].map(interactive => ({interactive, __type__: 'update'}))"""
+# What was said of a refused file is over.
+_BEGIN = """() => ['', ...[false, false, false, false, true].map(interactive => ({interactive, __type__: 'update'}))]"""
 
 
 def read_seed(typed: str) -> int:
@@ -109,7 +110,7 @@ class GenerateTab:
         }
         asked = [self.work, *self.words.all, self.desk.editor, self.number, self.seed, *models, *self.backend.all]
         for start in (self.start, self.clip.start):
-            start.click(None, None, buttons, js=_BEGIN)
+            start.click(None, None, [self.input.notice, *buttons], js=_BEGIN)
         # Gradio would take what was cancelled for still under way, and not start it once more.
         again: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "show_progress_on": [results.status]}
         self.made = self.start.click(told(self.generate), asked, results.offered, js=_LOOK_AT_RESULTS, **again)
@@ -121,7 +122,8 @@ class GenerateTab:
         for event in (self.made, self.blended):
             event.failure(self.end, None, buttons, **LIGHT)
         ongoing = [self.made, self.blended]
-        told_so = [results.status, *buttons]
+        # A start is off until Gradio has ended what is being made, and asks for `end`: it would end the new one, too.
+        told_so = [results.status, self.cancel]
         stopping = self.cancel.click(self.cancelled, None, told_so, cancels=ongoing, **LIGHT)
         # A step that was under way may report once more after the first answer; the second one stands.
         stopping.then(self.cancelled, None, told_so, **LIGHT)
@@ -132,8 +134,7 @@ class GenerateTab:
         self.input.examples.click(self.take_example, None, panel, **LIGHT)
         # A new frame ends what is being made of the old one; a file that is refused doesn't.
         ongoing = [self.made, self.blended, *self.results.repaired]
-        ended = self.input.came.change(self.end, None, self.buttons, cancels=ongoing, **LIGHT)
-        ended.then(**self.look, **HEAVY)
+        self.input.came.change(None, js="() => []", cancels=ongoing).then(**self.look, **HEAVY)
         for choice in (self.input.model, self.input.finder):
             choice.change(**self.look, **HEAVY)
 
@@ -174,7 +175,8 @@ class GenerateTab:
         except BlurdepthError as error:
             stays = (gr.skip() for _ in (self.desk.notice, self.desk.editor, *self.results.cleared))
             return *self.input.refused(str(error)), *stays
-        return *self.input.accepted(frame), *self.desk.estimating(frame), *self.results.nothing(Work(frame))
+        work = Work.taking(frame)
+        return *self.input.accepted(work), *self.desk.estimating(frame), *self.results.nothing(work)
 
     def _request(
         self,
@@ -211,7 +213,7 @@ class GenerateTab:
     def cancelled(self) -> tuple[Any, ...]:
         """Say what becomes of what was made."""
         said = "Cancelled. The variants that were finished are kept: the last one may be in Curate only."
-        return html.notice(said), *self.end()
+        return html.notice(said), gr.update(interactive=False)
 
     def generate(
         self,
@@ -220,13 +222,13 @@ class GenerateTab:
         *asked: Any,
     ) -> Iterator[str]:
         """Make the variants, each shown as soon as it is kept."""
-        frame = Work.read(self.workspace, kept).required_frame()
+        work = Work.read(self.workspace, kept).showing([])
+        frame = work.required_frame()
         request = self._request(frame, *asked)
         number = request.variants
         try:
             self.workspace.estimate(frame, request.model, download_progress(progress, request.model))
             # The variants before stay until there is one to take their place.
-            work = Work(frame)
             yield offer(kept, None, self.results.so_far(0, number))
             if request.paints:
                 self.workspace.painter(request.painters, download_progress(progress, request.painters.base))
@@ -256,7 +258,7 @@ class GenerateTab:
                 yield offer(kept, None, html.bar(step.done / step.total, step.words))
                 if step.sample is not None:
                     frame = self.workspace.store.samples.frame(step.sample.frame_id)
-                    yield offer(kept, Work(frame, (step.sample.id,)).to_json(), self.results.so_far(1, 1))
+                    yield offer(kept, Work.taking(frame, [step.sample.id]).to_json(), self.results.so_far(1, 1))
         except BlurdepthError as error:
             yield offer(kept, None, html.notice(str(error)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import gradio as gr
@@ -79,9 +78,9 @@ class FrameInput:
         """What `accepted` and `refused` give values for."""
         return [self.upload, self.notice, self.came]
 
-    def accepted(self, frame: Frame) -> tuple[Any, ...]:
+    def accepted(self, work: Work) -> tuple[Any, ...]:
         """Ready for the next file, after one that became a frame."""
-        return None, "", f"{frame.id} {time.monotonic_ns()}"
+        return None, "", work.taken
 
     def refused(self, why: str) -> tuple[Any, ...]:
         """Ready for the next file, after one that is none; all else stays as it was."""

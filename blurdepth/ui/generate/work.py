@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 import gradio as gr
@@ -20,10 +20,17 @@ class Work:
     """A frame with the ids of its variants that are shown, oldest first.
 
     The browser keeps them as one value, so that they are of each other also where two pages of one browser write it.
+    `taken` tells one time that a frame was chosen from another.
     """
 
     frame: Frame | None = None
     shown: tuple[str, ...] = ()
+    taken: str = ""
+
+    @staticmethod
+    def taking(frame: Frame, shown: Iterable[str] = ()) -> Work:
+        """The work on a frame that is chosen now."""
+        return Work(frame, tuple(shown), str(time.time_ns()))
 
     @staticmethod
     def read(workspace: Workspace, kept: object) -> Work:
@@ -34,15 +41,16 @@ class Work:
             return Work()
         ids = [each for each in shown if _may_be_id(each)] if isinstance(shown, list) else []
         there = (samples.sample(each) for each in ids if samples.has_sample(each))
-        return Work(samples.frame(frame_id), tuple(each.id for each in there if each.frame_id == frame_id))
+        of_frame = tuple(each.id for each in there if each.frame_id == frame_id)
+        return Work(samples.frame(frame_id), of_frame, str(names.get("taken", "")))
 
     def to_json(self) -> dict[str, Any]:
         """What the browser is to keep."""
-        return {"frame": self.frame.id if self.frame else "", "shown": list(self.shown)}
+        return {"frame": self.frame.id if self.frame else "", "shown": list(self.shown), "taken": self.taken}
 
     def showing(self, ids: Iterable[str]) -> Work:
         """The same frame with these variants, each once."""
-        return Work(self.frame, tuple(dict.fromkeys(ids)))
+        return replace(self, shown=tuple(dict.fromkeys(ids)))
 
     def required_frame(self) -> Frame:
         """The frame.
@@ -66,9 +74,9 @@ def offer(kept: object, *values: Any) -> str:
     """Values for the outputs of an `offered` component, as JSON; None leaves an output as it is.
 
     The page takes them while the frame that it keeps is still that of `kept`, with which they were asked for: an answer
-    may come late, when another frame has been chosen.
+    may come late, when another frame has been chosen, or the same anew.
     """
-    of = kept.get("frame") if isinstance(kept, dict) else None
+    of = [kept.get("frame"), kept.get("taken")] if isinstance(kept, dict) else [None, None]
     # Gradio tells the page of a value only if it is another than the one before.
     return json.dumps({"of": of, "values": values, "at": time.monotonic_ns()})
 

@@ -27,10 +27,10 @@ window.blurdepthMemory = (() => {
     return {...memory, reading, setup, ...named(choices, values)};
   };
 
-  // What is offered, unless another frame has been chosen since it was asked for.
+  // What is offered, unless a frame has been chosen since it was asked for.
   const take = (offered, work) => {
     const {of, values} = JSON.parse(offered);
-    const isLate = JSON.stringify(of) !== JSON.stringify(work?.frame ?? null);
+    const isLate = JSON.stringify(of) !== JSON.stringify([work?.frame ?? null, work?.taken ?? null]);
     return values.map((value) => (isLate ? unchanged : value ?? unchanged));
   };
 
