@@ -45,7 +45,14 @@ def test_damaged_variants_are_left_out(tmp_path: Path, damaged: object) -> None:
     workspace = filled(tmp_path, 1, 2)
     (frame,) = workspace.store.samples.frames()
     expected = ("s001",) if isinstance(damaged, list) else ()
-    assert Work.read(workspace, {"frame": frame.id, "shown": damaged}) == Work(frame, expected)
+    assert Work.read(workspace, {"frame": frame.id, "shown": damaged, "taken": damaged}).shown == expected
+
+
+@pytest.mark.parametrize("damaged", [None, 3, [], "\ud800"])
+def test_when_it_was_taken_is_forgotten_where_it_is_damaged(tmp_path: Path, damaged: object) -> None:
+    workspace = filled(tmp_path, 1, 1)
+    (frame,) = workspace.store.samples.frames()
+    assert Work.read(workspace, {"frame": frame.id, "shown": [], "taken": damaged}) == Work(frame)
 
 
 @pytest.mark.parametrize("kept", ["", "{", "[]", "3", '{"prompt": "fog"}'])

@@ -36,13 +36,13 @@ class Work:
     def read(workspace: Workspace, kept: object) -> Work:
         """What the browser keeps, as far as this data folder holds it: it may be of another one, or damaged."""
         names = kept if isinstance(kept, dict) else {}
-        samples, frame_id, shown = workspace.store.samples, names.get("frame"), names.get("shown")
-        if not _may_be_id(frame_id) or not samples.has_frame(frame_id):
+        samples, frame_id, shown, taken = workspace.store.samples, *map(names.get, ("frame", "shown", "taken"))
+        if not _is_ascii(frame_id) or not samples.has_frame(frame_id):
             return Work()
-        ids = [each for each in shown if _may_be_id(each)] if isinstance(shown, list) else []
+        ids = [each for each in shown if _is_ascii(each)] if isinstance(shown, list) else []
         there = (samples.sample(each) for each in ids if samples.has_sample(each))
         of_frame = tuple(each.id for each in there if each.frame_id == frame_id)
-        return Work(samples.frame(frame_id), of_frame, str(names.get("taken", "")))
+        return Work(samples.frame(frame_id), of_frame, taken if _is_ascii(taken) else "")
 
     def to_json(self) -> dict[str, Any]:
         """What the browser is to keep."""
@@ -81,5 +81,5 @@ def offer(kept: object, *values: Any) -> str:
     return json.dumps({"of": of, "values": values, "at": time.monotonic_ns()})
 
 
-def _may_be_id(value: object) -> TypeGuard[str]:
+def _is_ascii(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value.isascii()
