@@ -67,6 +67,7 @@ def test_what_is_changed_is_kept_before_the_app_answers(app: App, page: Page) ->
     page.get_by_role("button", name="SDXL: model and settings").click()
     page.locator("#paint-steps input[type=range]").press("ArrowRight")
     steps = page.locator("#paint-steps input[type=number]").input_value()
+    page.wait_for_timeout(500)  # the page hears of it
     page.reload()
     expect(prompt).to_have_value(chosen)
     expect(book).to_have_value(entry)
@@ -76,6 +77,7 @@ def test_what_is_changed_is_kept_before_the_app_answers(app: App, page: Page) ->
     expect(page.locator("#paint-steps input[type=number]")).to_have_value(steps)
     assert steps == "31"
     page.locator("#paint-steps input[type=number]").fill("99")
+    page.wait_for_timeout(500)  # the page hears of it
     page.reload()
     page.get_by_role("button", name="SDXL: model and settings").click()
     expect(page.locator("#paint-steps input[type=number]")).to_have_value("30")
