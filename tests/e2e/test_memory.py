@@ -65,6 +65,7 @@ def test_what_is_changed_is_kept_before_the_app_answers(app: App, page: Page) ->
     expect(prompt).not_to_have_value(PROMPT)
     chosen, entry = prompt.input_value(), book.input_value()
     page.get_by_role("button", name="SDXL: model and settings").click()
+    page.wait_for_timeout(1_000)  # the fields come with the opening
     page.locator("#paint-steps input[type=range]").press("ArrowRight")
     steps = page.locator("#paint-steps input[type=number]").input_value()
     page.wait_for_timeout(500)  # the page hears of it
@@ -74,6 +75,7 @@ def test_what_is_changed_is_kept_before_the_app_answers(app: App, page: Page) ->
     page.get_by_text("Change the prompt book").click()
     expect(page.locator("#book-name input, #book-name textarea")).to_have_value(entry)
     page.get_by_role("button", name="SDXL: model and settings").click()
+    page.wait_for_timeout(1_000)  # the fields come with the opening
     expect(page.locator("#paint-steps input[type=number]")).to_have_value(steps)
     assert steps == "31"
     page.locator("#paint-steps input[type=number]").fill("99")
