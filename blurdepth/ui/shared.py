@@ -169,6 +169,11 @@ def clicked(event: gr.EventData) -> str:
     return found
 
 
+def unseen(element: str) -> gr.HTML:
+    """A component that carries a text from one handler to another; unlike one that isn't visible, its changes count."""
+    return gr.HTML("", html_template="<i></i>", visible="hidden", elem_id=element)
+
+
 def limits(choices: dict[str, gr.components.Component]) -> str:
     """What choices can be, by their names, as JSON for memory.js; nothing of one that can be anything of its kind."""
 

@@ -9,11 +9,16 @@ from tests.e2e.conftest import App, choose_example
 from tests.e2e.held import answers_go_to, hold, let_go, until_held
 
 
-@pytest.mark.browser
-def test_a_number_is_typed_without_a_word_before_it_is_whole(app: App, page: Page) -> None:
+def choose_sdxl(app: App, page: Page) -> None:
+    """Open the page, and let SDXL alone make the variants."""
     page.goto(app.url)
     expect(page.locator("#reading .bd-chips button").first).to_be_visible()
     page.get_by_label("SDXL alone, as in the paper").check()
+
+
+@pytest.mark.browser
+def test_a_number_is_typed_without_a_word_before_it_is_whole(app: App, page: Page) -> None:
+    choose_sdxl(app, page)
     page.get_by_role("button", name="SDXL: model and settings").click()
     number, cost = page.locator("#paint-px input[type=number]"), page.locator("#cost")
     expect(cost).to_contain_text("a picture (an estimate)")
@@ -34,9 +39,7 @@ def test_a_number_is_typed_without_a_word_before_it_is_whole(app: App, page: Pag
 
 @pytest.mark.browser
 def test_the_cost_is_of_the_numbers_that_stand_there(app: App, page: Page) -> None:
-    page.goto(app.url)
-    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
-    page.get_by_label("SDXL alone, as in the paper").check()
+    choose_sdxl(app, page)
     page.get_by_role("button", name="SDXL: model and settings").click()
     number, cost = page.locator("#paint-steps input[type=number]"), page.locator("#cost")
 
@@ -61,9 +64,7 @@ def test_the_cost_is_of_the_numbers_that_stand_there(app: App, page: Page) -> No
 
 @pytest.mark.browser
 def test_the_way_out_of_sdxl_is_taken_by_the_page_itself(app: App, page: Page) -> None:
-    page.goto(app.url)
-    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
-    page.get_by_label("SDXL alone, as in the paper").check()
+    choose_sdxl(app, page)
     page.get_by_role("button", name="SDXL: model and settings").click()
     page.get_by_label("SDXL model").fill("")
     page.get_by_label("SDXL model").press("Tab")
@@ -78,9 +79,7 @@ def test_the_way_out_of_sdxl_is_taken_by_the_page_itself(app: App, page: Page) -
 
 @pytest.mark.browser
 def test_the_cost_is_of_what_was_chosen_last(app: App, page: Page) -> None:
-    page.goto(app.url)
-    expect(page.locator("#reading .bd-chips button").first).to_be_visible()
-    page.get_by_label("SDXL alone, as in the paper").check()
+    choose_sdxl(app, page)
     expect(page.locator("#cost")).to_contain_text("SDXL draws all of it")
     costs = hold(page, answers_go_to(app, "cost"))
     choose_example(page, 0)

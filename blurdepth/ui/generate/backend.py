@@ -15,7 +15,7 @@ from blurdepth.errors import BlurdepthError, InputError
 from blurdepth.generators import exposure, painted
 from blurdepth.ui import html
 from blurdepth.ui.generate.work import Work
-from blurdepth.ui.shared import LIGHT, limits
+from blurdepth.ui.shared import LIGHT, limits, unseen
 from blurdepth.workspace import Workspace
 
 CHOICES = [
@@ -43,7 +43,7 @@ class Backend:
     def __init__(self, workspace: Workspace, work: gr.BrowserState) -> None:
         self.workspace, self.work = workspace, work
         # What `tell` takes, as JSON. One asker, so that the last answer is of what was chosen last.
-        self.asked = gr.HTML("", html_template="<i></i>", visible="hidden", elem_id="cost-asked")
+        self.asked = unseen("cost-asked")
         self.kind = gr.Radio(CHOICES, value=exposure.BACKEND, label="Variants are made by", elem_id="backend")
         self.cost = gr.HTML(_note(_SIMULATOR), elem_id="cost")
         self.instead = gr.Button("Use the exposure simulator instead", size="sm", visible=False, elem_id="instead")

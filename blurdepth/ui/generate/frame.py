@@ -24,6 +24,7 @@ from blurdepth.ui.shared import (
     frame_input,
     model_choices,
     picture_grid,
+    unseen,
     uploaded,
 )
 from blurdepth.workspace import Workspace
@@ -44,7 +45,7 @@ class FrameInput:
         self.notice = gr.HTML("", elem_id="refused")
         gr.Markdown(f"{LIMITS}. Drop it, paste it, or press an example:", elem_classes="bd-note")
         # Changes with each frame that was taken, and only then.
-        self.came = gr.HTML("", html_template="<i></i>", visible="hidden", elem_id="came")
+        self.came = unseen("came")
         self.examples = picture_grid("Examples", value=html.grid(example_cards()), elem_id="examples")
         self.suggestion = gr.Button("Real photo? Use Depth Anything V2 Small (100 MB, Apache-2.0)", size="sm")
 

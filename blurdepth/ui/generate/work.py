@@ -12,6 +12,7 @@ import gradio as gr
 
 from blurdepth.errors import InputError
 from blurdepth.store.records import Frame
+from blurdepth.ui.shared import unseen
 from blurdepth.workspace import Workspace
 
 
@@ -65,7 +66,7 @@ class Work:
 
 def offered(element: str, work: gr.BrowserState, outputs: list[Any]) -> gr.HTML:
     """A component, not to be seen, for what a handler has to `offer` to others."""
-    component = gr.HTML("", html_template="<i></i>", visible="hidden", elem_id=element)
+    component = unseen(element)
     component.change(None, [component, work], outputs, js="blurdepthMemory.take")
     return component
 
